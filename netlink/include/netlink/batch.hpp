@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <linux/netlink.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace porthole::netlink {
+
+/// A batch that is complete. Only Batch::finalize() makes one, and only such a one can be sent.
+class FinalizedBatch {
+  public:
+    /// The messages, numbered from 1 in `nlmsg_seq`.
+    [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+    /// What the message with this sequence number does, in words.
+    [[nodiscard]] const std::string& name(std::uint32_t sequence) const;
+    /// The sequence number of the last message that asks for an acknowledgement.
+    [[nodiscard]] std::uint32_t last_acknowledged() const { return last_acknowledged_; }
+    [[nodiscard]] std::size_t size() const { return names_.size(); }
+
+  private:
+    friend class Batch;
+    FinalizedBatch(std::vector<std::byte> bytes, std::vector<std::string> names,
+                   std::uint32_t last_acknowledged);
+    std::vector<std::byte> bytes_;
+    std::vector<std::string> names_;
+    std::uint32_t last_acknowledged_;
+};
+
+/// Commands that go to the kernel in one datagram. Every command has a name, so that an error can
+/// say which one failed.
+class Batch {
+  public:
+    /// Messages that the kernel takes one by one (rtnetlink, generic netlink, ctnetlink).
+    Batch();
+    /// Messages that a subsystem of nfnetlink takes as one transaction: all or none.
+    static Batch nfnetlink_transaction(std::uint8_t subsystem);
+
+    /// Appends a command. `payload` writes what follows the header, with the mnl_ or nftnl_
+    /// functions; it has `max_message_bytes` of room. NLM_F_REQUEST and the sequence number are
+    /// set here; `flags` has the rest.
+    void add(std::string name, std::uint16_t type, std::uint16_t flags,
+             const std::function<void(nlmsghdr*)>& payload);
+    [[nodiscard]] bool empty() const { return commands_ == 0; }
+
+    /// Closes the batch. Of an nfnetlink transaction only the last command asks for an
+    /// acknowledgement: the kernel answers in order and reports every failure unasked, so this one
+    /// answer proves the batch, however large it is.
+    FinalizedBatch finalize() &&;
+
+    /// The most that one command may take, header included: a netlink attribute is below 64 KiB.
+    static constexpr std::size_t max_message_bytes = 128UL * 1024;
+
+  private:
+    void append(std::string name, std::uint16_t type, std::uint16_t flags,
+                const std::function<void(nlmsghdr*)>& payload);
+    std::vector<std::byte> bytes_;
+    std::vector<std::string> names_;
+    std::size_t last_message_ = 0;  // its offset in bytes_
+    std::size_t commands_ = 0;
+    bool transaction_ = false;
+    std::uint8_t subsystem_ = 0;
+};
+
+}  // namespace porthole::netlink

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <libmnl/libmnl.h>
+
+#include <memory>
+#include <span>
+
+#include "netlink/transport.hpp"
+
+namespace porthole::netlink {
+
+/// A netlink socket of the calling thread's network namespace: non-blocking, close-on-exec, with
+/// extended acknowledgements, and buffers that take 65,536 set elements in one batch.
+class Socket : public Transport {
+  public:
+    /// `bus`: NETLINK_ROUTE, NETLINK_NETFILTER, …; `groups`: multicast groups to join, by number.
+    /// Throws std::system_error.
+    explicit Socket(int bus, std::span<const unsigned> groups = {});
+
+    void send(std::span<const std::byte> datagram) override;
+    std::size_t receive(std::span<std::byte> buffer) override;
+    [[nodiscard]] int descriptor() const override;
+
+  private:
+    struct Close {
+        void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
+    };
+    std::unique_ptr<mnl_socket, Close> socket_;
+};
+
+}  // namespace porthole::netlink

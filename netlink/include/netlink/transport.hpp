@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace porthole::netlink {
+
+/// What carries netlink messages: the kernel's socket, or a recording in a test.
+class Transport {
+  public:
+    Transport() = default;
+    Transport(const Transport&) = delete;
+    Transport& operator=(const Transport&) = delete;
+    Transport(Transport&&) = delete;
+    Transport& operator=(Transport&&) = delete;
+    virtual ~Transport() = default;
+
+    /// Hands one datagram of netlink messages to the kernel, which works on it before this returns.
+    /// Throws std::system_error.
+    virtual void send(std::span<const std::byte> datagram) = 0;
+    /// Takes the next datagram without waiting for one; 0: there is none. Throws std::system_error:
+    /// ENOBUFS if the kernel had to drop answers, EMSGSIZE if `buffer` is too small for this one.
+    virtual std::size_t receive(std::span<std::byte> buffer) = 0;
+    /// For poll(2).
+    [[nodiscard]] virtual int descriptor() const = 0;
+};
+
+}  // namespace porthole::netlink

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "types/interfaces.hpp"
+#include "types/reservation.hpp"
+
+namespace porthole {
+
+/// A reservation that the configuration file asks for: origin `static`.
+struct StaticReservation {
+    Endpoint internal;
+    Port external_port;
+    std::optional<Filtering> filtering;  ///< nothing: the default
+    Comment comment;
+    bool operator==(const StaticReservation&) const = default;
+};
+
+/// The configuration file. A default-constructed one is what holds when there is no file.
+struct Configuration {
+    std::optional<std::vector<InterfaceName>> wan_interfaces;  ///< nothing: found by default routes
+    std::optional<std::vector<InterfaceName>> lan_interfaces;  ///< nothing: found by address
+    bool masquerade = false;
+    std::optional<std::vector<Network>> nat_sources;  ///< nothing: the LANs' private networks
+    std::vector<Network> nat_exempt;
+    std::vector<StaticReservation> reservations;
+    bool operator==(const Configuration&) const = default;
+};
+
+/// One thing that is wrong with a configuration file.
+struct ConfigurationError {
+    unsigned line = 0;    ///< from 1; 0: the file as a whole
+    unsigned column = 0;  ///< from 1
+    std::string key;      ///< dotted, with the index of arrays: "reservation[1].port"; may be empty
+    std::string message;  ///< what was found and what is allowed
+    bool operator==(const ConfigurationError&) const = default;
+};
+
+/// The file cannot be used. what() has one line for each error: "FILE:LINE:COLUMN: KEY: MESSAGE".
+class ConfigurationInvalid : public InvalidArgument {
+  public:
+    ConfigurationInvalid(const std::string& file, std::vector<ConfigurationError> errors);
+    [[nodiscard]] const std::vector<ConfigurationError>& errors() const { return errors_; }
+
+  private:
+    std::vector<ConfigurationError> errors_;
+};
+
+/// Reads TOML. `file` names the text in messages. Throws ConfigurationInvalid with all errors.
+Configuration parse_configuration(std::string_view text, const std::string& file);
+
+/// Reads the file. Throws ConfigurationInvalid, also where it cannot be read.
+Configuration read_configuration(const std::filesystem::path& file);
+
+}  // namespace porthole

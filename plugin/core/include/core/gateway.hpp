@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <functional>
+
+#include "core/configuration.hpp"
+#include "core/firewall.hpp"
+#include "core/journal.hpp"
+#include "core/perimeter.hpp"
+#include "core/query.hpp"
+#include "core/reservations.hpp"
+#include "core/store.hpp"
+
+namespace porthole {
+
+/// What the gateway has to say about itself.
+struct GatewayStatus {
+    Perimeter perimeter;
+    bool masquerade = false;
+    std::size_t reservations = 0;
+    std::uint64_t generation = 0;
+    std::vector<std::string> warnings;  ///< what keeps Porthole from doing its work, one line each
+};
+
+/// A condition of a changing call: it is refused (`stale_generation`) if the reservations have
+/// changed since the caller looked.
+using IfGeneration = std::optional<std::uint64_t>;
+
+/// The use cases of the gateway.
+///
+/// Every change goes one way: decide (pure), write to the store's open transaction, change the
+/// kernel, commit the store, change memory. A call that throws has changed nothing: what the kernel
+/// had already taken is taken back. Throws InvalidArgument, Refused, KernelFailure, StorageFailure.
+class Gateway {
+  public:
+    using Clock = std::function<Time()>;
+
+    Gateway(Configuration configuration, Store store, FirewallBackend& firewall, Clock clock);
+
+    /// Loads what was stored, takes over the configuration's reservations and puts everything into
+    /// the kernel. To be called once, before anything else.
+    void start(const InterfaceSnapshot& interfaces);
+
+    Reservation reserve(const ReserveRequest& request, IfGeneration if_generation);
+    /// The reservations' ids and external ports, in the order of the requests.
+    std::vector<std::pair<ReservationId, Port>> reserve_many(
+        std::span<const ReserveRequest> requests, IfGeneration if_generation);
+    Reservation change(ReservationId id, const ReservationChanges& changes,
+                       IfGeneration if_generation);
+    void release(std::span<const ReservationId> ids, IfGeneration if_generation);
+
+    /// Takes over a new configuration as a difference, or throws and keeps the one that holds.
+    void reload(Configuration configuration);
+    /// Follows a change of the gateway's interfaces.
+    void interfaces_changed(const InterfaceSnapshot& interfaces);
+    /// Releases what has run out.
+    void expire();
+    [[nodiscard]] std::optional<Time> next_expiry() const { return reservations_.next_expiry(); }
+
+    [[nodiscard]] const Reservations& reservations() const { return reservations_; }
+    [[nodiscard]] std::uint64_t generation() const { return generation_; }
+    [[nodiscard]] const Perimeter& perimeter() const { return perimeter_; }
+    [[nodiscard]] GatewayStatus status() const;
+    /// What has changed and was not announced yet.
+    [[nodiscard]] Journal& journal() { return journal_; }
+
+  private:
+    void require_generation(IfGeneration expected) const;
+    void commit(const ReservationDifference& change);
+    void apply(const FirewallDifference& change, const ReservationDifference& rows,
+               const Scope& scope);
+
+    Configuration configuration_;
+    Store store_;
+    FirewallBackend& firewall_;
+    Clock clock_;
+    InterfaceSnapshot interfaces_;
+    Perimeter perimeter_;
+    Reservations reservations_;
+    std::uint64_t generation_ = 0;
+    Journal journal_;
+    std::vector<std::string> start_warnings_;
+};
+
+}  // namespace porthole

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <set>
+
+#include "core/reservations.hpp"
+
+namespace porthole {
+
+/// What changed since the journal was last drained.
+struct JournalEntry {
+    bool reset = false;                  ///< too much to list: everything may have changed
+    std::vector<ReservationId> changed;  ///< by id
+    std::vector<ReservationId> removed;  ///< by id; none that came and went in between
+};
+
+/// Collects changes until somebody announces them. Its size is bounded.
+class Journal {
+  public:
+    static constexpr std::size_t max_rows = 500;
+
+    void record(const ReservationDifference& difference);
+    [[nodiscard]] bool empty() const { return !reset_ && changed_.empty() && removed_.empty(); }
+    /// Returns what was recorded and forgets it.
+    JournalEntry drain();
+
+  private:
+    bool reset_ = false;
+    std::set<ReservationId> created_;
+    std::set<ReservationId> changed_;
+    std::set<ReservationId> removed_;
+};
+
+}  // namespace porthole

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <map>
+
+#include "core/configuration.hpp"
+#include "core/firewall.hpp"
+#include "types/interfaces.hpp"
+
+namespace porthole {
+
+enum class Side : std::uint8_t { wan, lan, neither };
+
+template <>
+struct TextForm<Side> {
+    static constexpr std::string_view allowed = "\"wan\", \"lan\" or \"neither\"";
+    static std::optional<Side> parse(std::string_view text);
+    static std::string format(const Side& side);
+};
+
+/// One interface of the gateway and what it was taken for.
+struct PerimeterInterface {
+    InterfaceName name;
+    Side side = Side::neither;
+    std::string reason;              ///< why, in words
+    std::vector<Address> addresses;  ///< IPv4 and IPv6
+    bool operator==(const PerimeterInterface&) const = default;
+};
+
+/// What is inside and what is outside: the interfaces that are there, sorted by name.
+struct Perimeter {
+    std::vector<PerimeterInterface> interfaces;
+    Scope scope;
+    bool operator==(const Perimeter&) const = default;
+};
+
+/// Chooses the sides of all interfaces, from the configuration or by the default rules: a WAN is
+/// the device of a default route in the main table unless it is a tunnel; LANs are the other
+/// Ethernet-like devices with a private address, without the bridges of containers and virtual
+/// machines. Configured names count even while no such interface is there.
+Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSnapshot& snapshot);
+
+/// Throws InvalidArgument where `host` is not in a network whose sources are translated, or is
+/// the network's own or the gateway's own address; Refused (`unsupported`) for MAC addresses and
+/// IPv6 hosts.
+void require_lan_host(const Perimeter& perimeter, const HostKey& host);
+
+}  // namespace porthole

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <array>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "types/reservation.hpp"
+
+namespace porthole {
+
+/// What to do if somebody else owns the external port.
+enum class OnConflict : std::uint8_t {
+    fail,
+    next,  ///< take the next free port
+};
+
+template <>
+struct TextForm<OnConflict> {
+    static constexpr std::string_view allowed = "\"fail\" or \"next\"";
+    static std::optional<OnConflict> parse(std::string_view text);
+    static std::string format(const OnConflict& on_conflict);
+};
+
+/// A request for a reservation. An option without a value keeps what a renewed reservation has,
+/// except the lifetime: a reservation that is renewed without one stays until it is released.
+struct ReserveRequest {
+    Endpoint internal;
+    std::optional<Port> external_port;  ///< nothing, for a new one: the internal port
+    OnConflict on_conflict = OnConflict::fail;
+    std::optional<Filtering> filtering;
+    std::optional<std::chrono::seconds> lifetime;
+    std::optional<Comment> comment;
+};
+
+/// A change of an existing reservation. What has no value stays.
+struct ReservationChanges {
+    std::optional<Port> external_port;
+    std::optional<Filtering> filtering;
+    std::optional<std::chrono::seconds> lifetime;  ///< from now; zero: until released
+    std::optional<Comment> comment;
+};
+
+/// The way from one state of the reservations to another.
+struct ReservationDifference {
+    std::vector<Reservation> before;  ///< the rows that go or change, as they were, by id
+    std::vector<Reservation> after;   ///< the rows that come or change, as they will be, by id
+    [[nodiscard]] bool empty() const { return before.empty() && after.empty(); }
+    [[nodiscard]] ReservationDifference inverse() const { return {after, before}; }
+};
+
+/// The filtering of a reservation whose request names none.
+constexpr auto default_filtering = Filtering::address_and_port_dependent;
+
+/// All reservations: a value. No two rows share an id, an internal endpoint or an external port.
+///
+/// The const operations decide and change nothing: they return the way to the new state, or throw
+/// InvalidArgument or Refused. apply() goes that way; it takes what this same value has planned.
+class Reservations {
+  public:
+    Reservations() = default;
+    /// Rows as they were stored. `next_id` is above every id that was ever given out.
+    /// Throws StorageFailure where the rows contradict each other.
+    Reservations(std::vector<Reservation> rows, ReservationId next_id);
+
+    [[nodiscard]] ReservationDifference reserve(const ReserveRequest& request, Origin origin,
+                                                Time now) const;
+    /// All or nothing. Requests are taken in order; each sees what those before it took. The
+    /// message of a refused one starts with its place: "rows[2]: …". `ids` receives the id of
+    /// each request's reservation, in the order of the requests.
+    [[nodiscard]] ReservationDifference reserve_many(std::span<const ReserveRequest> requests,
+                                                     Origin origin, Time now,
+                                                     std::vector<ReservationId>& ids) const;
+    [[nodiscard]] ReservationDifference change(ReservationId id, const ReservationChanges& changes,
+                                               Time now) const;
+    /// All or nothing; an id that is given twice counts once.
+    [[nodiscard]] ReservationDifference release(std::span<const ReservationId> ids) const;
+    /// Removes what has run out at `now`.
+    [[nodiscard]] ReservationDifference expire(Time now) const;
+    /// Makes the rows of origin `static` equal to `wanted`; unchanged ones keep their ids.
+    /// Throws Refused where a row of another origin owns a wanted port or endpoint.
+    [[nodiscard]] ReservationDifference configure(std::span<const ReserveRequest> wanted,
+                                                  Time now) const;
+
+    void apply(const ReservationDifference& difference);
+
+    [[nodiscard]] const Reservation* find(ReservationId id) const;
+    [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
+    [[nodiscard]] const Reservation* find(const Endpoint& internal) const;
+    /// The first free port above `port`, then from the start of the same range: ports from 1024
+    /// stay above 1023 and the well-known ones below (RFC 4787 section 4.2.1 speaks of ranges).
+    [[nodiscard]] std::optional<Port> next_free_port(Protocol protocol, Port port) const;
+    [[nodiscard]] std::optional<Time> next_expiry() const;
+
+    /// Ordered by id.
+    [[nodiscard]] const std::map<ReservationId, Reservation>& rows() const { return rows_; }
+    [[nodiscard]] std::size_t size() const { return rows_.size(); }
+    [[nodiscard]] ReservationId next_id() const { return next_id_; }
+
+    /// The same rows; ids given out in between do not matter.
+    friend bool operator==(const Reservations& a, const Reservations& b) {
+        return a.rows_ == b.rows_;
+    }
+
+  private:
+    [[nodiscard]] const ReservationId& owner(Protocol protocol, Port external_port) const;
+
+    std::map<ReservationId, Reservation> rows_;
+    std::map<Endpoint, ReservationId> by_internal_;
+    // Per protocol, the owner of every external port; id 0: free. Empty until the first reservation.
+    std::array<std::vector<ReservationId>, 2> by_external_;
+    ReservationId next_id_{1};
+};
+
+}  // namespace porthole

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <vector>
+
+#include "types/interfaces.hpp"
+#include "types/reservation.hpp"
+
+namespace porthole {
+
+/// What one reservation means to the packet filter: packets of `internal` leave through a WAN from
+/// `external_port`, and nobody but the owner receives on that port.
+struct Mapping {
+    Protocol protocol;
+    Address host;
+    Port internal_port;
+    Port external_port;
+    auto operator<=>(const Mapping&) const = default;
+};
+
+/// Where the NAT applies. Every list is sorted and without duplicates; networks do not overlap.
+struct Scope {
+    std::vector<InterfaceName> wans;
+    std::vector<InterfaceName> masquerade_wans;  ///< WANs whose other flows are masqueraded too
+    std::vector<Network> nat_sources;            ///< sources that are translated, IPv4
+    std::vector<Network> exempt;                 ///< destinations that are never translated, IPv4
+    bool operator==(const Scope&) const = default;
+};
+
+/// Everything that Porthole wants to be in the kernel's packet filter.
+struct Firewall {
+    Scope scope;
+    std::vector<Mapping> mappings;  ///< sorted, without duplicates
+    bool operator==(const Firewall&) const = default;
+};
+
+/// What to take out of a set of values and what to put in. No value is in both.
+template <typename T>
+struct SetDifference {
+    std::vector<T> removed;
+    std::vector<T> added;
+    [[nodiscard]] bool empty() const { return removed.empty() && added.empty(); }
+    [[nodiscard]] SetDifference inverse() const { return {added, removed}; }
+    bool operator==(const SetDifference&) const = default;
+};
+
+/// The way from one Firewall to another.
+struct FirewallDifference {
+    SetDifference<InterfaceName> wans;
+    SetDifference<InterfaceName> masquerade_wans;
+    SetDifference<Network> nat_sources;
+    SetDifference<Network> exempt;
+    SetDifference<Mapping> mappings;
+
+    [[nodiscard]] bool empty() const {
+        return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
+               mappings.empty();
+    }
+    /// The way back.
+    [[nodiscard]] FirewallDifference inverse() const {
+        return {wans.inverse(), masquerade_wans.inverse(), nat_sources.inverse(), exempt.inverse(),
+                mappings.inverse()};
+    }
+    bool operator==(const FirewallDifference&) const = default;
+};
+
+/// The kernel does not hold what was last applied: somebody removed or changed our table.
+/// Nothing was applied; replace() makes the table right again.
+class FirewallDrift : public KernelFailure {
+  public:
+    using KernelFailure::KernelFailure;
+};
+
+/// The packet filter, as the gateway needs it. Each call is one transaction in the kernel:
+/// it is applied as a whole or, when it throws, not at all.
+class FirewallBackend {
+  public:
+    FirewallBackend() = default;
+    FirewallBackend(const FirewallBackend&) = delete;
+    FirewallBackend& operator=(const FirewallBackend&) = delete;
+    FirewallBackend(FirewallBackend&&) = delete;
+    FirewallBackend& operator=(FirewallBackend&&) = delete;
+    virtual ~FirewallBackend() = default;
+
+    /// Puts `firewall` in the place of whatever table of ours there is. Throws KernelFailure.
+    virtual void replace(const Firewall& firewall) = 0;
+    /// Changes the table that is there. Throws FirewallDrift where the table is not the one that
+    /// `difference` starts from, KernelFailure for everything else. Does nothing if it is empty.
+    virtual void apply(const FirewallDifference& difference) = 0;
+};
+
+}  // namespace porthole

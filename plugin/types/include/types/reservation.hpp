@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <chrono>
+
+#include "types/host_key.hpp"
+#include "types/port.hpp"
+
+namespace porthole {
+
+/// The stable and only key of a reservation; never used again after a release.
+enum class ReservationId : std::uint64_t {};
+
+constexpr std::uint64_t number(ReservationId id) { return static_cast<std::uint64_t>(id); }
+
+/// Which packets from outside reach the owner (RFC 4787 section 5).
+enum class Filtering : std::uint8_t {
+    endpoint_independent,
+    address_dependent,
+    address_and_port_dependent,
+};
+
+/// Who asked for a reservation.
+enum class Origin : std::uint8_t {
+    configured,  ///< "static": the configuration file
+    api,         ///< a D-Bus client
+    automatic,   ///< "auto": claimed for a host that was seen
+};
+
+enum class ReservationState : std::uint8_t {
+    settling,  ///< right for new flows, old wrong ones are being purged
+    active,
+    waiting,  ///< the host has no address now
+};
+
+/// Free text that people attach to a reservation.
+class Comment {
+  public:
+    static constexpr std::size_t max_bytes = 128;
+    Comment() = default;
+    [[nodiscard]] const std::string& text() const { return text_; }
+    auto operator<=>(const Comment&) const = default;
+
+  private:
+    friend struct TextForm<Comment>;
+    explicit Comment(std::string_view text) : text_(text) {}
+    std::string text_;
+};
+
+/// Seconds since 1970, UTC.
+using Time = std::chrono::sys_seconds;
+
+/// The inner end of a reservation: a host keeps one reservation for each of these.
+struct Endpoint {
+    HostKey host;
+    Protocol protocol;
+    Port port;
+    auto operator<=>(const Endpoint&) const = default;
+};
+
+/// (host, protocol, internal port) <-> external port.
+struct Reservation {
+    ReservationId id;
+    Endpoint internal;
+    Port external_port;
+    Filtering filtering;
+    Origin origin;
+    ReservationState state;
+    Comment comment;
+    std::optional<Time> expires;    ///< nothing: never
+    std::optional<Time> last_seen;  ///< nothing: never
+    bool operator==(const Reservation&) const = default;
+};
+
+template <>
+struct TextForm<Filtering> {
+    static constexpr std::string_view allowed =
+        "\"address-dependent\", \"address-and-port-dependent\" or \"endpoint-independent\"";
+    static std::optional<Filtering> parse(std::string_view text);
+    static std::string format(const Filtering& filtering);
+};
+
+template <>
+struct TextForm<Origin> {
+    static constexpr std::string_view allowed = "\"static\", \"api\" or \"auto\"";
+    static std::optional<Origin> parse(std::string_view text);
+    static std::string format(const Origin& origin);
+};
+
+template <>
+struct TextForm<ReservationState> {
+    static constexpr std::string_view allowed = "\"settling\", \"active\" or \"waiting\"";
+    static std::optional<ReservationState> parse(std::string_view text);
+    static std::string format(const ReservationState& state);
+};
+
+template <>
+struct TextForm<Comment> {
+    static constexpr std::string_view allowed =
+        "at most 128 bytes of UTF-8 without control characters";
+    static std::optional<Comment> parse(std::string_view text);
+    static std::string format(const Comment& comment);
+};
+
+}  // namespace porthole
