@@ -1,1 +1,313 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/configuration.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <initializer_list>
+#include <map>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+namespace porthole {
+namespace {
+
+std::string lines_of(const std::string& file, const std::vector<ConfigurationError>& errors) {
+    std::string text;
+    for (const auto& error : errors) {
+        if (!text.empty()) text += '\n';
+        text += file;
+        if (error.line > 0) text += fmt::format(":{}:{}", error.line, error.column);
+        if (!error.key.empty()) text += ": " + error.key;
+        text += ": " + error.message;
+    }
+    return text;
+}
+
+std::string_view type_name(const toml::node& node) {
+    switch (node.type()) {
+        case toml::node_type::table:
+            return "a table";
+        case toml::node_type::array:
+            return "an array";
+        case toml::node_type::string:
+            return "a string";
+        case toml::node_type::integer:
+            return "an integer";
+        case toml::node_type::floating_point:
+            return "a floating-point number";
+        case toml::node_type::boolean:
+            return "a boolean";
+        default:
+            return "a date or time";
+    }
+}
+
+std::string joined(std::initializer_list<std::string_view> names) {
+    std::string text;
+    for (const auto name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+    return text;
+}
+
+// Reads typed values out of a TOML tree and collects everything that is wrong with it.
+class Reader {
+  public:
+    [[nodiscard]] std::vector<ConfigurationError> take_errors() {
+        std::ranges::stable_sort(errors_, [](const auto& a, const auto& b) {
+            return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+        });
+        return std::move(errors_);
+    }
+
+    void fail(const toml::source_position& at, std::string key, std::string message) {
+        errors_.push_back({at.line, at.column, std::move(key), std::move(message)});
+    }
+
+    void only(const toml::table& table, const std::string& path,
+              std::initializer_list<std::string_view> allowed) {
+        for (const auto& [key, node] : table) {
+            if (std::ranges::find(allowed, key.str()) != allowed.end()) continue;
+            fail(key.source().begin, path.empty() ? std::string(key.str()) : join(path, key.str()),
+                 "unknown key; allowed here: " + joined(allowed));
+        }
+    }
+
+    const toml::table* table(const toml::table& parent, std::string_view key) {
+        const auto* node = parent.get(key);
+        if (node == nullptr) return nullptr;
+        if (const auto* found = node->as_table()) return found;
+        mistyped(*node, std::string(key), "a table");
+        return nullptr;
+    }
+
+    void boolean(const toml::table& table, const std::string& path, std::string_view key,
+                 bool& value) {
+        const auto* node = table.get(key);
+        if (node == nullptr) return;
+        if (const auto found = node->value_exact<bool>()) {
+            value = *found;
+        } else {
+            mistyped(*node, join(path, key), "true or false");
+        }
+    }
+
+    // A string that stands for a T.
+    template <typename T>
+    std::optional<T> text(const toml::table& table, const std::string& path, std::string_view key) {
+        const auto* node = table.get(key);
+        return node == nullptr ? std::nullopt : text_of<T>(*node, join(path, key));
+    }
+
+    std::optional<Port> port(const toml::table& table, const std::string& path,
+                             std::string_view key) {
+        const auto* node = table.get(key);
+        if (node == nullptr) return std::nullopt;
+        const auto number = node->value_exact<std::int64_t>();
+        if (!number) {
+            mistyped(*node, join(path, key), TextForm<Port>::allowed);
+            return std::nullopt;
+        }
+        const auto port =
+            *number < 0 ? std::nullopt : Port::from(static_cast<std::uint64_t>(*number));
+        if (!port)
+            refused(*node, join(path, key), std::to_string(*number), TextForm<Port>::allowed);
+        return port;
+    }
+
+    // An array of strings that stand for Ts. `problem` says what is wrong with one, if anything is.
+    template <typename T, typename Problem>
+    std::optional<std::vector<T>> list(const toml::table& table, const std::string& path,
+                                       std::string_view key, const Problem& problem) {
+        const auto* node = table.get(key);
+        if (node == nullptr) return std::nullopt;
+        const auto* array = node->as_array();
+        if (array == nullptr) {
+            mistyped(*node, join(path, key), "an array of strings");
+            return std::nullopt;
+        }
+        std::vector<T> values;
+        for (std::size_t i = 0; i < array->size(); ++i) {
+            const auto& entry = *array->get(i);
+            const auto place = fmt::format("{}[{}]", join(path, key), i);
+            const auto value = text_of<T>(entry, place);
+            if (!value) continue;
+            if (auto text = problem(*value); !text.empty()) {
+                fail(entry.source().begin, place, std::move(text));
+            }
+            values.push_back(*value);
+        }
+        return values;
+    }
+
+    static std::string join(const std::string& path, std::string_view key) {
+        return fmt::format("{}.{}", path, key);
+    }
+
+    void mistyped(const toml::node& node, const std::string& key, std::string_view allowed) {
+        fail(node.source().begin, key,
+             fmt::format("expected {}, found {}", allowed, type_name(node)));
+    }
+
+  private:
+    template <typename T>
+    std::optional<T> text_of(const toml::node& node, const std::string& key) {
+        const auto text = node.value_exact<std::string>();
+        if (!text) {
+            mistyped(node, key, TextForm<T>::allowed);
+            return std::nullopt;
+        }
+        auto value = TextForm<T>::parse(*text);
+        if (!value) refused(node, key, *text, TextForm<T>::allowed);
+        return value;
+    }
+
+    void refused(const toml::node& node, const std::string& key, std::string_view value,
+                 std::string_view allowed) {
+        fail(node.source().begin, key, fmt::format("invalid \"{}\": expected {}", value, allowed));
+    }
+
+    std::vector<ConfigurationError> errors_;
+};
+
+void read_interfaces(Reader& reader, const toml::table& root, Configuration& result) {
+    if (const auto* wan = reader.table(root, "wan")) {
+        reader.only(*wan, "wan", {"interfaces"});
+        const auto no_problem = [](const InterfaceName&) { return std::string(); };
+        result.wan_interfaces = reader.list<InterfaceName>(*wan, "wan", "interfaces", no_problem);
+    }
+    if (const auto* lan = reader.table(root, "lan")) {
+        reader.only(*lan, "lan", {"interfaces"});
+        const auto wans = result.wan_interfaces.value_or(std::vector<InterfaceName>{});
+        const auto wan_too = [&wans](const InterfaceName& name) {
+            if (std::ranges::count(wans, name) == 0) return std::string();
+            return fmt::format("\"{}\" is in wan.interfaces too: expected one of the two",
+                               name.text());
+        };
+        result.lan_interfaces = reader.list<InterfaceName>(*lan, "lan", "interfaces", wan_too);
+    }
+}
+
+void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
+    const auto* nat = reader.table(root, "nat");
+    if (nat == nullptr) return;
+    reader.only(*nat, "nat", {"masquerade", "sources", "exempt"});
+    reader.boolean(*nat, "nat", "masquerade", result.masquerade);
+    const auto not_ipv4 = [](const Network& network) {
+        if (network.address().family() == Family::ipv4) return std::string();
+        return fmt::format("invalid \"{}\": expected an IPv4 network", to_text(network));
+    };
+    result.nat_sources = reader.list<Network>(*nat, "nat", "sources", not_ipv4);
+    if (result.nat_sources && result.nat_sources->empty()) result.nat_sources.reset();
+    result.nat_exempt =
+        reader.list<Network>(*nat, "nat", "exempt", not_ipv4).value_or(std::vector<Network>{});
+}
+
+std::optional<StaticReservation> read_reservation(Reader& reader, const toml::table& table,
+                                                  const std::string& path) {
+    reader.only(table, path, {"host", "protocol", "port", "external-port", "filtering", "comment"});
+    for (const auto key : {"host", "protocol", "port"}) {
+        if (table.contains(key)) continue;
+        reader.fail(table.source().begin, Reader::join(path, key), "is missing");
+    }
+    const auto host = reader.text<HostKey>(table, path, "host");
+    const auto protocol = reader.text<Protocol>(table, path, "protocol");
+    const auto port = reader.port(table, path, "port");
+    const auto external_port = reader.port(table, path, "external-port");
+    const auto filtering = reader.text<Filtering>(table, path, "filtering");
+    const auto comment = reader.text<Comment>(table, path, "comment");
+    if (filtering && *filtering != Filtering::address_and_port_dependent) {
+        reader.fail(table.get("filtering")->source().begin, Reader::join(path, "filtering"),
+                    "this version has \"address-and-port-dependent\" only");
+    }
+    const auto* address = host ? std::get_if<Address>(&*host) : nullptr;
+    if (host && (address == nullptr || address->family() != Family::ipv4)) {
+        reader.fail(table.get("host")->source().begin, Reader::join(path, "host"),
+                    "this version reserves for IPv4 addresses only");
+    }
+    const bool wrong_external_port = !external_port && table.contains("external-port");
+    if (!host || !protocol || !port || wrong_external_port) return std::nullopt;
+    return StaticReservation{{*host, *protocol, *port},
+                             external_port.value_or(*port),
+                             filtering,
+                             comment.value_or(Comment())};
+}
+
+void read_reservations(Reader& reader, const toml::table& root, Configuration& result) {
+    const auto* node = root.get("reservation");
+    if (node == nullptr) return;
+    const auto* array = node->as_array();
+    if (array == nullptr) {
+        reader.mistyped(*node, "reservation", "an array of tables: [[reservation]]");
+        return;
+    }
+    std::map<Endpoint, unsigned> endpoints;  // with the line of each
+    std::map<std::pair<Protocol, Port>, unsigned> external_ports;
+    for (std::size_t i = 0; i < array->size(); ++i) {
+        const auto path = fmt::format("reservation[{}]", i);
+        const auto& entry = *array->get(i);
+        const auto* table = entry.as_table();
+        if (table == nullptr) {
+            reader.mistyped(entry, path, "a table");
+            continue;
+        }
+        const auto row = read_reservation(reader, *table, path);
+        if (!row) continue;
+        const auto at = entry.source().begin;
+        const auto [same, new_endpoint] = endpoints.emplace(row->internal, at.line);
+        if (!new_endpoint) {
+            reader.fail(
+                at, path,
+                fmt::format("the same host, protocol and port as in line {}", same->second));
+        }
+        const auto protocol = row->internal.protocol;
+        const auto [taken, free] =
+            external_ports.emplace(std::pair(protocol, row->external_port), at.line);
+        if (new_endpoint && !free) {
+            reader.fail(at, Reader::join(path, "external-port"),
+                        fmt::format("external port {}/{} belongs to the reservation in line {}",
+                                    to_text(row->external_port), to_text(protocol), taken->second));
+        }
+        result.reservations.push_back(*row);
+    }
+}
+
+}  // namespace
+
+ConfigurationInvalid::ConfigurationInvalid(const std::string& file,
+                                           std::vector<ConfigurationError> errors)
+    : InvalidArgument(lines_of(file, errors)), errors_(std::move(errors)) {}
+
+Configuration parse_configuration(std::string_view text, const std::string& file) {
+    toml::table root;
+    try {
+        root = toml::parse(text, file);
+    } catch (const toml::parse_error& error) {
+        const auto at = error.source().begin;
+        throw ConfigurationInvalid(file,
+                                   {{at.line, at.column, "", std::string(error.description())}});
+    }
+    Reader reader;
+    Configuration result;
+    reader.only(root, "", {"wan", "lan", "nat", "reservation"});
+    read_interfaces(reader, root, result);
+    read_nat(reader, root, result);
+    read_reservations(reader, root, result);
+    auto errors = reader.take_errors();
+    if (!errors.empty()) throw ConfigurationInvalid(file, std::move(errors));
+    return result;
+}
+
+Configuration read_configuration(const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    std::ostringstream text;
+    // Of a directory, only reading fails.
+    if (stream.peek() != std::ifstream::traits_type::eof()) text << stream.rdbuf();
+    if (stream.fail()) {
+        const auto reason = std::generic_category().message(errno);
+        throw ConfigurationInvalid(file.string(), {{0, 0, "", "cannot be read: " + reason}});
+    }
+    return parse_configuration(text.str(), file.string());
+}
+
+}  // namespace porthole

@@ -1,1 +1,192 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/gateway.hpp"
+
+#include <algorithm>
+
+#include "core/desired_firewall.hpp"
+#include "core/log.hpp"
+
+namespace porthole {
+namespace {
+
+void require_supported(std::optional<Filtering> filtering) {
+    if (!filtering || *filtering == default_filtering) return;
+    throw Refused(Refusal::unsupported, "filtering \"" + to_text(*filtering) +
+                                            "\": this version has \"" + to_text(default_filtering) +
+                                            "\" only");
+}
+
+std::vector<ReserveRequest> requests_of(const Configuration& configuration) {
+    std::vector<ReserveRequest> requests;
+    for (const auto& row : configuration.reservations) {
+        ReserveRequest request{.internal = row.internal};
+        request.external_port = row.external_port;
+        request.filtering = row.filtering.value_or(default_filtering);
+        request.comment = row.comment;
+        requests.push_back(std::move(request));
+    }
+    return requests;
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const auto& line : lines) text += (text.empty() ? "" : "; ") + line;
+    return text;
+}
+
+}  // namespace
+
+Gateway::Gateway(Configuration configuration, OpenedStore opened, FirewallBackend& firewall,
+                 Clock clock)
+    : configuration_(std::move(configuration)),
+      store_(std::move(opened.store)),
+      firewall_(firewall),
+      clock_(std::move(clock)),
+      reservations_(std::move(opened.state.reservations)),
+      generation_(opened.state.generation) {}
+
+void Gateway::start(const InterfaceSnapshot& interfaces) {
+    interfaces_ = interfaces;
+    perimeter_ = choose_perimeter(configuration_, interfaces_);
+    firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+    expire();
+    const auto configured = reservations_.configure(requests_of(configuration_), clock_());
+    configuration_refused_ = configured.refused;
+    for (const auto& problem : configured.refused) {
+        log::error("configuration-refused", "{}", problem);
+    }
+    commit(configured.difference);
+}
+
+Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_generation) {
+    require_generation(if_generation);
+    require_supported(request.filtering);
+    require_lan_host(perimeter_, request.internal.host);
+    commit(reservations_.reserve(request, Origin::api, clock_()));
+    return *reservations_.find(request.internal);
+}
+
+std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
+    std::span<const ReserveRequest> requests, IfGeneration if_generation) {
+    require_generation(if_generation);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const auto place = "rows[" + std::to_string(i) + "]: ";
+        try {
+            require_supported(requests[i].filtering);
+            require_lan_host(perimeter_, requests[i].internal.host);
+        } catch (const Refused& refused) {
+            throw Refused(refused.reason(), place + refused.what());
+        } catch (const InvalidArgument& invalid) {
+            throw InvalidArgument(place + invalid.what());
+        }
+    }
+    std::vector<ReservationId> ids;
+    commit(reservations_.reserve_many(requests, Origin::api, clock_(), ids));
+    std::vector<std::pair<ReservationId, Port>> result;
+    result.reserve(ids.size());
+    for (const auto id : ids) result.emplace_back(id, reservations_.find(id)->external_port);
+    return result;
+}
+
+Reservation Gateway::change(ReservationId id, const ReservationChanges& changes,
+                            IfGeneration if_generation) {
+    require_generation(if_generation);
+    require_supported(changes.filtering);
+    commit(reservations_.change(id, changes, clock_()));
+    return *reservations_.find(id);
+}
+
+void Gateway::release(std::span<const ReservationId> ids, IfGeneration if_generation) {
+    require_generation(if_generation);
+    commit(reservations_.release(ids));
+}
+
+void Gateway::reload(Configuration configuration) {
+    const auto configured = reservations_.configure(requests_of(configuration), clock_());
+    if (!configured.refused.empty()) {
+        throw Refused(Refusal::port_taken, joined(configured.refused));
+    }
+    const auto perimeter = choose_perimeter(configuration, interfaces_);
+    commit(configured.difference, perimeter);
+    configuration_ = std::move(configuration);
+    configuration_refused_.clear();
+}
+
+void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
+    commit({}, choose_perimeter(configuration_, interfaces));
+    interfaces_ = interfaces;
+}
+
+void Gateway::expire() { commit(reservations_.expire(clock_())); }
+
+GatewayStatus Gateway::status() const {
+    GatewayStatus status{perimeter_, configuration_.masquerade, reservations_.size(), generation_,
+                         configuration_refused_};
+    if (perimeter_.scope.wans.empty()) {
+        status.warnings.emplace_back(
+            "no WAN is known: no interface has a default route, or name "
+            "it in wan.interfaces");
+    }
+    if (perimeter_.scope.nat_sources.empty()) {
+        status.warnings.emplace_back(
+            "no LAN with a private IPv4 network is known: name it in "
+            "lan.interfaces or nat.sources");
+    }
+    return status;
+}
+
+void Gateway::require_generation(IfGeneration expected) const {
+    if (!expected || *expected == generation_) return;
+    throw Refused(Refusal::stale_generation, "if-generation " + std::to_string(*expected) +
+                                                 ": the reservations are at generation " +
+                                                 std::to_string(generation_) + " by now");
+}
+
+void Gateway::commit(const ReservationDifference& change) { commit(change, perimeter_); }
+
+void Gateway::commit(const ReservationDifference& change, const Perimeter& perimeter) {
+    auto firewall_change = difference({perimeter_.scope, {}}, {perimeter.scope, {}});
+    firewall_change.mappings = firewall_difference(change).mappings;
+    if (change.empty()) {
+        apply(firewall_change, change, perimeter.scope);
+    } else {
+        auto transaction = store_.begin();
+        transaction.write(change, generation_ + 1);
+        apply(firewall_change, change, perimeter.scope);
+        try {
+            transaction.commit();
+        } catch (const StorageFailure&) {
+            take_back(firewall_change);
+            throw;
+        }
+        reservations_.apply(change);
+        ++generation_;
+        journal_.record(change);
+    }
+    perimeter_ = perimeter;
+}
+
+void Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
+                    const Scope& scope) {
+    try {
+        firewall_.apply(difference);
+    } catch (const FirewallDrift& drift) {
+        log::warning("table-rebuilt", "somebody changed table inet porthole; it is rebuilt ({})",
+                     drift.what());
+        firewall_.replace(desired_firewall(scope, reservations_, change));
+    }
+}
+
+void Gateway::take_back(const FirewallDifference& difference) {
+    try {
+        try {
+            firewall_.apply(difference.inverse());
+        } catch (const FirewallDrift&) {
+            firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+        }
+    } catch (const KernelFailure& failure) {
+        log::error("take-back-failed", "the kernel is ahead of the store: {}", failure.what());
+    }
+}
+
+}  // namespace porthole

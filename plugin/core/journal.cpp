@@ -1,1 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/journal.hpp"
+
+#include <utility>
+
+namespace porthole {
+
+void Journal::record(const ReservationDifference& difference) {
+    if (reset_) return;
+    if (difference.before.size() + difference.after.size() > 2 * max_rows) {
+        reset_ = true;
+    } else {
+        std::set<ReservationId> before;
+        for (const auto& row : difference.before) before.insert(row.id);
+        for (const auto& row : difference.after) {
+            if (before.erase(row.id) == 0) created_.insert(row.id);
+            changed_.insert(row.id);
+        }
+        for (const auto id : before) {
+            changed_.erase(id);
+            if (created_.erase(id) == 0) removed_.insert(id);
+        }
+        reset_ = changed_.size() + removed_.size() > max_rows;
+    }
+    if (reset_) {
+        created_.clear();
+        changed_.clear();
+        removed_.clear();
+    }
+}
+
+JournalEntry Journal::drain() {
+    JournalEntry entry{
+        reset_, {changed_.begin(), changed_.end()}, {removed_.begin(), removed_.end()}};
+    *this = Journal();
+    return entry;
+}
+
+}  // namespace porthole

@@ -1,1 +1,258 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/perimeter.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace porthole {
+namespace {
+
+template <typename Range>
+bool contains(const Range& range, std::string_view wanted) {
+    return std::ranges::find(range, wanted) != std::ranges::end(range);
+}
+
+bool is_tunnel(const Link& link) {
+    static constexpr std::array<std::string_view, 16> kinds{
+        "wireguard", "tun", "ipip", "sit",  "gre", "gretap", "erspan", "ip6tnl",
+        "ip6gre",    "vti", "vti6", "xfrm", "vrf", "geneve", "vxlan",  "ip6gretap"};
+    return contains(kinds, link.kind);
+}
+
+bool is_ethernet_like(const Link& link) {
+    // Hardware, Wi-Fi included, has no kind.
+    static constexpr std::array<std::string_view, 8> kinds{"",     "vlan", "bridge",  "bond",
+                                                           "team", "veth", "macvlan", "dsa"};
+    return link.layer == LinkLayer::ethernet && contains(kinds, link.kind);
+}
+
+// The bridges of container engines and virtual machine managers, by the names they give them.
+bool is_guest_bridge(const Link& link) {
+    static constexpr std::array<std::string_view, 6> prefixes{"podman", "cni",   "virbr",
+                                                              "lxcbr",  "lxdbr", "br-"};
+    const auto& name = link.name.text();
+    if (link.kind != "bridge") return false;
+    if (name == "docker0") return true;
+    return std::ranges::any_of(prefixes, [&](auto prefix) {
+        if (!name.starts_with(prefix)) return false;
+        // Docker's are br- and twelve hexadecimal digits; br-lan is somebody's LAN.
+        return prefix != "br-" ||
+               (name.size() == 15 &&
+                name.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos);
+    });
+}
+
+bool has_default_route(const InterfaceSnapshot& snapshot, const Link& link) {
+    return std::ranges::any_of(snapshot.default_routes,
+                               [&](const auto& route) { return route.link_index == link.index; });
+}
+
+// A ppp device beside another way out carries a VPN (L2TP, PPTP) through it; alone it is PPPoE.
+bool is_ppp_over_another_wan(const InterfaceSnapshot& snapshot, const Link& link) {
+    if (link.kind != "ppp" && !link.name.text().starts_with("ppp")) return false;
+    return std::ranges::any_of(snapshot.links, [&](const Link& other) {
+        return other.layer == LinkLayer::ethernet && has_default_route(snapshot, other) &&
+               !is_tunnel(other);
+    });
+}
+
+struct Choice {
+    Side side;
+    std::string reason;
+};
+
+class Chooser {
+  public:
+    Chooser(const Configuration& configuration, const InterfaceSnapshot& snapshot)
+        : configuration_(configuration), snapshot_(snapshot) {}
+
+    [[nodiscard]] Choice choose(const Link& link) const {
+        const auto wan = choose_wan(link);
+        const auto lan = choose_lan(link);
+        // What the configuration names goes before what was found.
+        const bool named_lan = configuration_.lan_interfaces && lan.side == Side::lan;
+        const bool named_wan = configuration_.wan_interfaces && wan.side == Side::wan;
+        if (wan.side == Side::wan && (named_wan || !named_lan)) return wan;
+        if (lan.side == Side::lan) return lan;
+        return has_default_route(snapshot_, link) ? wan : lan;
+    }
+
+  private:
+    [[nodiscard]] Choice choose_wan(const Link& link) const {
+        if (configuration_.wan_interfaces) {
+            const bool named = std::ranges::count(*configuration_.wan_interfaces, link.name) > 0;
+            return named ? Choice{Side::wan, "named in wan.interfaces"}
+                         : Choice{Side::neither, "not named in wan.interfaces"};
+        }
+        if (!has_default_route(snapshot_, link)) return {Side::neither, "no default route"};
+        if (is_tunnel(link)) {
+            return {Side::neither, "has a default route, but is a tunnel (" + link.kind + ")"};
+        }
+        if (is_ppp_over_another_wan(snapshot_, link)) {
+            return {Side::neither,
+                    "has a default route, but looks like a tunnel over another WAN; "
+                    "if it is not, name it in wan.interfaces"};
+        }
+        return {Side::wan, "device of a default route"};
+    }
+
+    [[nodiscard]] Choice choose_lan(const Link& link) const {
+        if (configuration_.lan_interfaces) {
+            const bool named = std::ranges::count(*configuration_.lan_interfaces, link.name) > 0;
+            return named ? Choice{Side::lan, "named in lan.interfaces"}
+                         : Choice{Side::neither, "not named in lan.interfaces"};
+        }
+        if (!is_ethernet_like(link)) return {Side::neither, "not an Ethernet-like device"};
+        if (is_guest_bridge(link)) {
+            return {Side::neither, "a bridge of containers or virtual machines"};
+        }
+        const bool has_private = std::ranges::any_of(snapshot_.addresses, [&](const auto& address) {
+            const auto network = Network::around(address.address, address.prefix_length);
+            return address.link_index == link.index && network && network->is_private();
+        });
+        if (!has_private) return {Side::neither, "no private address"};
+        return {Side::lan, "has a private address"};
+    }
+
+    const Configuration& configuration_;
+    const InterfaceSnapshot& snapshot_;
+};
+
+template <typename T>
+void sort_unique(std::vector<T>& values) {
+    std::ranges::sort(values);
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+// The kernel's interval sets do not take overlapping networks; prefixes overlap only by nesting.
+std::vector<Network> without_nested(std::vector<Network> networks) {
+    sort_unique(networks);
+    std::vector<Network> result;
+    for (const auto& network : networks) {
+        const bool nested = std::ranges::any_of(networks, [&](const Network& other) {
+            return other != network && other.contains(network);
+        });
+        if (!nested) result.push_back(network);
+    }
+    return result;
+}
+
+std::vector<Network> only_ipv4(const std::vector<Network>& networks) {
+    std::vector<Network> result;
+    std::ranges::copy_if(networks, std::back_inserter(result), [](const Network& network) {
+        return network.address().family() == Family::ipv4;
+    });
+    return result;
+}
+
+const Link* find_link(const InterfaceSnapshot& snapshot, const InterfaceName& name) {
+    const auto found = std::ranges::find(snapshot.links, name, &Link::name);
+    return found == snapshot.links.end() ? nullptr : &*found;
+}
+
+std::vector<Network> lan_networks(const InterfaceSnapshot& snapshot,
+                                  const std::vector<InterfaceName>& lans) {
+    std::vector<Network> networks;
+    for (const auto& name : lans) {
+        const auto* link = find_link(snapshot, name);
+        if (link == nullptr) continue;
+        for (const auto& address : snapshot.addresses) {
+            if (address.link_index != link->index) continue;
+            const auto network = Network::around(address.address, address.prefix_length);
+            if (network && network->is_private()) networks.push_back(*network);
+        }
+    }
+    return networks;
+}
+
+std::string joined(const std::vector<Network>& networks) {
+    std::string text;
+    for (const auto& network : networks) text += (text.empty() ? "" : ", ") + to_text(network);
+    return text;
+}
+
+}  // namespace
+
+std::optional<Side> TextForm<Side>::parse(std::string_view text) {
+    if (text == "wan") return Side::wan;
+    if (text == "lan") return Side::lan;
+    if (text == "neither") return Side::neither;
+    return std::nullopt;
+}
+
+std::string TextForm<Side>::format(const Side& side) {
+    switch (side) {
+        case Side::wan:
+            return "wan";
+        case Side::lan:
+            return "lan";
+        case Side::neither:
+            break;
+    }
+    return "neither";
+}
+
+Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSnapshot& snapshot) {
+    Perimeter perimeter;
+    auto wans = configuration.wan_interfaces.value_or(std::vector<InterfaceName>{});
+    auto lans = configuration.lan_interfaces.value_or(std::vector<InterfaceName>{});
+    const Chooser chooser(configuration, snapshot);
+    for (const auto& link : snapshot.links) {
+        if (link.layer == LinkLayer::loopback) continue;
+        auto [side, reason] = chooser.choose(link);
+        PerimeterInterface interface {
+            link.name, side, std::move(reason), {}
+        };
+        for (const auto& address : snapshot.addresses) {
+            if (address.link_index == link.index) interface.addresses.push_back(address.address);
+        }
+        if (side == Side::wan) wans.push_back(link.name);
+        if (side == Side::lan) lans.push_back(link.name);
+        perimeter.interfaces.push_back(std::move(interface));
+    }
+    std::ranges::sort(perimeter.interfaces, {}, &PerimeterInterface::name);
+    sort_unique(wans);
+    sort_unique(lans);
+
+    auto& scope = perimeter.scope;
+    scope.nat_sources =
+        without_nested(only_ipv4(configuration.nat_sources.value_or(lan_networks(snapshot, lans))));
+    scope.exempt = without_nested(only_ipv4(configuration.nat_exempt));
+    if (configuration.masquerade) scope.masquerade_wans = wans;
+    scope.wans = std::move(wans);
+    return perimeter;
+}
+
+void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
+    const auto* address = std::get_if<Address>(&host);
+    if (address == nullptr || address->family() != Family::ipv4) {
+        throw Refused(
+            Refusal::unsupported,
+            "host \"" + to_text(host) + "\": this version reserves for IPv4 addresses only");
+    }
+    const auto own = std::ranges::any_of(perimeter.interfaces, [&](const auto& interface) {
+        return std::ranges::count(interface.addresses, *address) > 0;
+    });
+    if (own) {
+        throw InvalidArgument("host", to_text(*address),
+                              "the address of a host on a LAN; this one is the gateway's own");
+    }
+    const auto& sources = perimeter.scope.nat_sources;
+    const auto network = std::ranges::find_if(
+        sources, [&](const Network& candidate) { return candidate.contains(*address); });
+    if (network == sources.end()) {
+        throw InvalidArgument("host", to_text(*address),
+                              sources.empty()
+                                  ? "a host on a LAN, but no LAN with a private network "
+                                    "is known: see portholectl status"
+                                  : "a host in " + joined(sources));
+    }
+    const bool subnet = network->prefix_length() < 31;
+    if (subnet && (*address == network->address() || *address == network->last())) {
+        throw InvalidArgument("host", to_text(*address),
+                              "the address of a host, not that of the network " +
+                                  to_text(*network) + " itself or its broadcast address");
+    }
+}
+
+}  // namespace porthole

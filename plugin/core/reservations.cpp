@@ -1,1 +1,313 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/reservations.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace porthole {
+namespace {
+
+constexpr std::size_t port_count = 65536;
+constexpr auto nobody = ReservationId{0};
+constexpr auto first_unprivileged = Port::constant<1024>();
+
+std::size_t index_of(Protocol protocol) { return protocol == Protocol::udp ? 0 : 1; }
+
+std::string describe(const Reservation& row) {
+    return to_text(row.internal.host) + " (reservation " + std::to_string(number(row.id)) + ", " +
+           to_text(row.origin) + ")";
+}
+
+[[noreturn]] void refuse_taken(const Reservation& owner) {
+    throw Refused(Refusal::port_taken, "external port " + to_text(owner.external_port) + "/" +
+                                           to_text(owner.internal.protocol) + " is owned by " +
+                                           describe(owner));
+}
+
+[[noreturn]] void refuse_read_only(const Reservation& row) {
+    throw Refused(Refusal::read_only, "reservation " + std::to_string(number(row.id)) + " of " +
+                                          to_text(row.internal.host) +
+                                          " comes from the configuration file; change it there");
+}
+
+// Years from now in seconds still fit; more than this is a mistake of the caller's.
+constexpr std::chrono::seconds max_lifetime{0xFFFFFFFF};
+
+std::optional<Time> expiry(std::optional<std::chrono::seconds> lifetime, Time now) {
+    if (!lifetime || lifetime->count() == 0) return std::nullopt;
+    return now + std::min(*lifetime, max_lifetime);
+}
+
+// Rows on their way from one state to another: the rows of `base` with changes laid over them.
+class Plan {
+  public:
+    explicit Plan(const Reservations& base) : base_(base), next_id_(base.next_id()) {}
+
+    [[nodiscard]] const Reservation* find(const Endpoint& internal) const {
+        if (const auto found = internal_.find(internal); found != internal_.end()) {
+            return row(found->second);
+        }
+        return base_.find(internal);
+    }
+    [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const {
+        const auto found = external_.find({protocol, external_port});
+        if (found != external_.end()) return row(found->second);
+        return base_.find(protocol, external_port);
+    }
+    [[nodiscard]] std::optional<Port> next_free_port(Protocol protocol, Port port) const {
+        const bool unprivileged = port >= first_unprivileged;
+        const unsigned first = unprivileged ? first_unprivileged.value() : 1;
+        const unsigned count =
+            unprivileged ? port_count - first : first_unprivileged.value() - first;
+        for (unsigned step = 1; step < count; ++step) {
+            const auto candidate = *Port::from(first + (port.value() - first + step) % count);
+            if (find(protocol, candidate) == nullptr) return candidate;
+        }
+        return std::nullopt;
+    }
+    ReservationId new_id() {
+        const auto id = next_id_;
+        next_id_ = ReservationId{number(id) + 1};
+        return id;
+    }
+    void put(const Reservation& wanted) {
+        if (const auto* old = row(wanted.id)) take_from_indexes(*old);
+        internal_[wanted.internal] = wanted.id;
+        external_[{wanted.internal.protocol, wanted.external_port}] = wanted.id;
+        rows_.insert_or_assign(wanted.id, wanted);
+    }
+    void remove(const Reservation& old) {
+        take_from_indexes(old);
+        rows_.insert_or_assign(old.id, std::nullopt);
+    }
+    [[nodiscard]] ReservationDifference difference() const {
+        ReservationDifference result;
+        for (const auto& [id, after] : rows_) {
+            const auto* before = base_.find(id);
+            if (before != nullptr && after && *before == *after) continue;
+            if (before != nullptr) result.before.push_back(*before);
+            if (after) result.after.push_back(*after);
+        }
+        return result;
+    }
+
+  private:
+    [[nodiscard]] const Reservation* row(ReservationId id) const {
+        if (id == nobody) return nullptr;
+        if (const auto found = rows_.find(id); found != rows_.end()) {
+            return found->second ? &*found->second : nullptr;
+        }
+        return base_.find(id);
+    }
+    void take_from_indexes(const Reservation& old) {
+        internal_[old.internal] = nobody;
+        external_[{old.internal.protocol, old.external_port}] = nobody;
+    }
+
+    const Reservations& base_;
+    ReservationId next_id_;
+    std::map<ReservationId, std::optional<Reservation>> rows_;  // nothing: removed
+    std::map<Endpoint, ReservationId> internal_;
+    std::map<std::pair<Protocol, Port>, ReservationId> external_;
+};
+
+Port choose_port(const Plan& plan, const ReserveRequest& request, const Reservation* renewed) {
+    const auto protocol = request.internal.protocol;
+    const auto kept = renewed != nullptr ? renewed->external_port : request.internal.port;
+    const auto wanted = request.external_port.value_or(kept);
+    const auto* owner = plan.find(protocol, wanted);
+    if (owner == nullptr || owner == renewed) return wanted;
+    if (request.on_conflict == OnConflict::fail) refuse_taken(*owner);
+    if (renewed != nullptr) return renewed->external_port;
+    if (const auto next = plan.next_free_port(protocol, wanted)) return *next;
+    throw Refused(Refusal::limit_exceeded, "no external port of " + to_text(protocol) +
+                                               " is free in the range of " + to_text(wanted));
+}
+
+// `former`: the row that had this endpoint before and has left the plan.
+ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origin, Time now,
+                         const Reservation* former = nullptr) {
+    const auto* renewed = plan.find(request.internal);
+    if (renewed != nullptr && renewed->origin == Origin::configured) refuse_read_only(*renewed);
+    const auto external_port = choose_port(plan, request, renewed);
+    if (renewed != nullptr) former = renewed;
+
+    const Reservation row{
+        .id = former != nullptr ? former->id : plan.new_id(),
+        .internal = request.internal,
+        .external_port = external_port,
+        .filtering =
+            request.filtering.value_or(renewed != nullptr ? renewed->filtering : default_filtering),
+        .origin = origin,
+        .state = ReservationState::active,
+        .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
+        .expires = expiry(request.lifetime, now),
+        .last_seen = former != nullptr ? former->last_seen : std::nullopt,
+    };
+    plan.put(row);
+    return row.id;
+}
+
+}  // namespace
+
+std::optional<OnConflict> TextForm<OnConflict>::parse(std::string_view text) {
+    if (text == "fail") return OnConflict::fail;
+    if (text == "next") return OnConflict::next;
+    return std::nullopt;
+}
+
+std::string TextForm<OnConflict>::format(const OnConflict& on_conflict) {
+    return on_conflict == OnConflict::fail ? "fail" : "next";
+}
+
+Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
+    : next_id_(next_id) {
+    const auto contradict = [](const Reservation& row) {
+        throw StorageFailure("load reservations", "reservation " + std::to_string(number(row.id)) +
+                                                      " contradicts another one");
+    };
+    for (auto& row : rows) {
+        const bool known = find(row.id) != nullptr || find(row.internal) != nullptr ||
+                           find(row.internal.protocol, row.external_port) != nullptr;
+        if (known || row.id == nobody || row.id >= next_id) contradict(row);
+        apply({{}, {std::move(row)}});
+    }
+    next_id_ = next_id;
+}
+
+ReservationDifference Reservations::reserve(const ReserveRequest& request, Origin origin,
+                                            Time now) const {
+    Plan plan(*this);
+    reserve_in(plan, request, origin, now);
+    return plan.difference();
+}
+
+ReservationDifference Reservations::reserve_many(std::span<const ReserveRequest> requests,
+                                                 Origin origin, Time now,
+                                                 std::vector<ReservationId>& ids) const {
+    Plan plan(*this);
+    ids.clear();
+    ids.reserve(requests.size());
+    for (const auto& request : requests) {
+        try {
+            ids.push_back(reserve_in(plan, request, origin, now));
+        } catch (const Refused& refused) {
+            throw Refused(refused.reason(),
+                          "rows[" + std::to_string(ids.size()) + "]: " + refused.what());
+        }
+    }
+    return plan.difference();
+}
+
+ReservationDifference Reservations::change(ReservationId id, const ReservationChanges& changes,
+                                           Time now) const {
+    const auto* old = find(id);
+    if (old == nullptr) {
+        throw Refused(Refusal::no_such_reservation,
+                      "there is no reservation " + std::to_string(number(id)));
+    }
+    if (old->origin == Origin::configured) refuse_read_only(*old);
+    auto row = *old;
+    if (changes.external_port) {
+        const auto* owner = find(row.internal.protocol, *changes.external_port);
+        if (owner != nullptr && owner != old) refuse_taken(*owner);
+        row.external_port = *changes.external_port;
+    }
+    row.filtering = changes.filtering.value_or(row.filtering);
+    row.comment = changes.comment.value_or(row.comment);
+    if (changes.lifetime) row.expires = expiry(changes.lifetime, now);
+    Plan plan(*this);
+    plan.put(row);
+    return plan.difference();
+}
+
+ReservationDifference Reservations::release(std::span<const ReservationId> ids) const {
+    const std::set<ReservationId> wanted(ids.begin(), ids.end());
+    ReservationDifference result;
+    for (const auto id : wanted) {
+        const auto* row = find(id);
+        if (row == nullptr) {
+            throw Refused(Refusal::no_such_reservation,
+                          "there is no reservation " + std::to_string(number(id)));
+        }
+        if (row->origin == Origin::configured) refuse_read_only(*row);
+        result.before.push_back(*row);
+    }
+    return result;
+}
+
+ReservationDifference Reservations::expire(Time now) const {
+    ReservationDifference result;
+    for (const auto& [expires, id] : by_expiry_) {
+        if (expires > now) break;
+        result.before.push_back(rows_.at(id));
+    }
+    std::ranges::sort(result.before, {}, &Reservation::id);
+    return result;
+}
+
+ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wanted,
+                                             Time now) const {
+    // All configured rows leave first, so that ports can change hands among them.
+    Plan plan(*this);
+    for (const auto& [id, row] : rows_) {
+        if (row.origin == Origin::configured) plan.remove(row);
+    }
+    ConfiguredDifference result;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        try {
+            reserve_in(plan, wanted[i], Origin::configured, now, find(wanted[i].internal));
+        } catch (const Refused& refused) {
+            result.refused.push_back("reservation[" + std::to_string(i) + "]: " + refused.what());
+        }
+    }
+    result.difference = plan.difference();
+    return result;
+}
+
+void Reservations::apply(const ReservationDifference& difference) {
+    const auto slot = [this](const Reservation& row) -> ReservationId& {
+        auto& owners = by_external_.at(index_of(row.internal.protocol));
+        if (owners.empty()) owners.resize(port_count, nobody);
+        return owners[row.external_port.value()];
+    };
+    for (const auto& row : difference.before) {
+        by_internal_.erase(row.internal);
+        if (row.expires) by_expiry_.erase({*row.expires, row.id});
+        slot(row) = nobody;
+        rows_.erase(row.id);
+    }
+    for (const auto& row : difference.after) {
+        by_internal_.emplace(row.internal, row.id);
+        if (row.expires) by_expiry_.emplace(*row.expires, row.id);
+        slot(row) = row.id;
+        rows_.emplace(row.id, row);
+        next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
+    }
+}
+
+const Reservation* Reservations::find(ReservationId id) const {
+    const auto found = rows_.find(id);
+    return found == rows_.end() ? nullptr : &found->second;
+}
+
+const Reservation* Reservations::find(Protocol protocol, Port external_port) const {
+    const auto& owners = by_external_.at(index_of(protocol));
+    return owners.empty() ? nullptr : find(owners[external_port.value()]);
+}
+
+const Reservation* Reservations::find(const Endpoint& internal) const {
+    const auto found = by_internal_.find(internal);
+    return found == by_internal_.end() ? nullptr : find(found->second);
+}
+
+std::optional<Port> Reservations::next_free_port(Protocol protocol, Port port) const {
+    return Plan(*this).next_free_port(protocol, port);
+}
+
+std::optional<Time> Reservations::next_expiry() const {
+    if (by_expiry_.empty()) return std::nullopt;
+    return by_expiry_.begin()->first;
+}
+
+}  // namespace porthole

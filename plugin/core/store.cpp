@@ -1,1 +1,349 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/store.hpp"
+
+#include <array>
+#include <exception>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+namespace porthole {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Which program a database belongs to: "PHol" (sqlite.org/pragma.html#pragma_application_id).
+constexpr std::int64_t application_id = 0x50486F6C;
+
+// What brings a database from schema version N to N + 1. Never change one that was released.
+constexpr std::array migrations{
+    "CREATE TABLE reservation ("
+    "  id INTEGER PRIMARY KEY,"
+    "  host TEXT NOT NULL,"
+    "  protocol INTEGER NOT NULL,"  // IANA's number
+    "  internal_port INTEGER NOT NULL,"
+    "  external_port INTEGER NOT NULL,"
+    "  filtering TEXT NOT NULL,"
+    "  origin TEXT NOT NULL,"
+    "  comment TEXT NOT NULL,"
+    "  expires INTEGER,"  // Unix seconds, NULL: never
+    "  last_seen INTEGER"
+    ") STRICT;"
+    "CREATE TABLE counter (generation INTEGER NOT NULL, next_id INTEGER NOT NULL) STRICT;"
+    "INSERT INTO counter VALUES (0, 1);",
+};
+
+// The file is not a database of Porthole's, or not one any more.
+class Unusable : public StorageFailure {
+  public:
+    explicit Unusable(const std::string& reason)
+        : StorageFailure("SQLite", reason), reason_(reason) {}
+    [[nodiscard]] const std::string& reason() const { return reason_; }
+
+  private:
+    std::string reason_;
+};
+
+class Statement {
+  public:
+    Statement(sqlite3* database, const char* sql) : database_(database) {
+        sqlite3_stmt* statement = nullptr;
+        check(
+            sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
+        statement_.reset(statement);
+    }
+
+    Statement& bind(int place, std::int64_t value) {
+        check(sqlite3_bind_int64(statement_.get(), place, value));
+        return *this;
+    }
+    Statement& bind(int place, const std::string& value) {
+        check(sqlite3_bind_text(statement_.get(), place, value.data(),
+                                static_cast<int>(value.size()), SQLITE_TRANSIENT));
+        return *this;
+    }
+    Statement& bind(int place, std::optional<Time> value) {
+        if (value) return bind(place, std::int64_t{value->time_since_epoch().count()});
+        check(sqlite3_bind_null(statement_.get(), place));
+        return *this;
+    }
+    // True while there is a row.
+    bool step() {
+        const int result = sqlite3_step(statement_.get());
+        if (result == SQLITE_ROW) return true;
+        sqlite3_reset(statement_.get());
+        if (result != SQLITE_DONE) check(result);
+        return false;
+    }
+    void run() {
+        while (step()) {
+        }
+    }
+
+    [[nodiscard]] std::int64_t integer(int column) const {
+        return sqlite3_column_int64(statement_.get(), column);
+    }
+    [[nodiscard]] std::string text(int column) const {
+        const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
+        const auto size = sqlite3_column_bytes(statement_.get(), column);
+        return bytes == nullptr ? std::string()
+                                : std::string(bytes, static_cast<std::size_t>(size));
+    }
+    [[nodiscard]] std::optional<Time> time(int column) const {
+        if (sqlite3_column_type(statement_.get(), column) == SQLITE_NULL) return std::nullopt;
+        return Time(std::chrono::seconds(integer(column)));
+    }
+
+  private:
+    void check(int result) const {
+        if (result == SQLITE_OK) return;
+        const int primary = sqlite3_errcode(database_) & 0xFF;
+        const std::string text = sqlite3_errmsg(database_);
+        if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT) throw Unusable(text);
+        throw StorageFailure("SQLite", text);
+    }
+
+    struct Finalize {
+        void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+    };
+    sqlite3* database_;
+    std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+};
+
+template <typename T>
+T stored(std::string_view column, const std::string& text) {
+    try {
+        return parse<T>(column, text);
+    } catch (const InvalidArgument& error) {
+        throw Unusable(error.what());
+    }
+}
+
+Port stored_port(std::int64_t value) {
+    const auto port = value < 0 ? std::nullopt : Port::from(static_cast<std::uint64_t>(value));
+    if (!port) throw Unusable(fmt::format("port {} in it", value));
+    return *port;
+}
+
+Protocol stored_protocol(std::int64_t value) {
+    for (const auto protocol : {Protocol::udp, Protocol::tcp}) {
+        if (value == static_cast<std::int64_t>(protocol)) return protocol;
+    }
+    throw Unusable(fmt::format("protocol {} in it", value));
+}
+
+}  // namespace
+
+class Store::Database {
+  public:
+    explicit Database(const fs::path& file) {
+        sqlite3* handle = nullptr;
+        const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW;
+        const int result = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
+        handle_.reset(handle);
+        if (result != SQLITE_OK) throw StorageFailure("SQLite", sqlite3_errmsg(handle));
+        move_log_on_close(false);
+        execute("PRAGMA locking_mode = EXCLUSIVE");
+        recognise();
+        if (sqlite3_db_readonly(handle, "main") == 1) {
+            throw StorageFailure("SQLite", "the database is read-only");
+        }
+        execute("PRAGMA journal_mode = WAL");
+        execute("PRAGMA synchronous = FULL");
+        execute("PRAGMA journal_size_limit = 1048576");
+        migrate();
+        insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?)");
+        remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
+        count_.emplace(handle_.get(),
+                       "UPDATE counter SET generation = ?, next_id = max(next_id, ?)");
+    }
+
+    void execute(const char* sql) { Statement(handle_.get(), sql).run(); }
+
+    StoredState load() {
+        StoredState state;
+        Statement counter(handle_.get(), "SELECT generation, next_id FROM counter");
+        if (!counter.step()) throw Unusable("no counter in it");
+        state.generation = static_cast<std::uint64_t>(counter.integer(0));
+        const auto next_id = ReservationId{static_cast<std::uint64_t>(counter.integer(1))};
+
+        std::vector<Reservation> rows;
+        Statement select(handle_.get(), "SELECT * FROM reservation ORDER BY id");
+        while (select.step()) {
+            rows.push_back({
+                .id = ReservationId{static_cast<std::uint64_t>(select.integer(0))},
+                .internal = {stored<HostKey>("host", select.text(1)),
+                             stored_protocol(select.integer(2)), stored_port(select.integer(3))},
+                .external_port = stored_port(select.integer(4)),
+                .filtering = stored<Filtering>("filtering", select.text(5)),
+                .origin = stored<Origin>("origin", select.text(6)),
+                .state = ReservationState::active,
+                .comment = stored<Comment>("comment", select.text(7)),
+                .expires = select.time(8),
+                .last_seen = select.time(9),
+            });
+        }
+        try {
+            state.reservations = Reservations(std::move(rows), next_id);
+        } catch (const StorageFailure& contradiction) {
+            throw Unusable(contradiction.what());
+        }
+        move_log_on_close(true);
+        return state;
+    }
+
+    void insert(const Reservation& row) {
+        insert_->bind(1, static_cast<std::int64_t>(number(row.id)))
+            .bind(2, to_text(row.internal.host))
+            .bind(3, static_cast<std::int64_t>(row.internal.protocol))
+            .bind(4, std::int64_t{row.internal.port.value()})
+            .bind(5, std::int64_t{row.external_port.value()})
+            .bind(6, to_text(row.filtering))
+            .bind(7, to_text(row.origin))
+            .bind(8, to_text(row.comment))
+            .bind(9, row.expires)
+            .bind(10, row.last_seen)
+            .run();
+    }
+    void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }
+    void count(std::uint64_t generation, std::uint64_t next_id) {
+        count_->bind(1, static_cast<std::int64_t>(generation))
+            .bind(2, static_cast<std::int64_t>(next_id))
+            .run();
+    }
+
+  private:
+    // Whether closing moves the log into the database. Not into one that is not, or no longer,
+    // ours.
+    void move_log_on_close(bool wanted) {
+        sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, wanted ? 0 : 1, nullptr);
+    }
+
+    std::int64_t number_of(const char* sql) {
+        Statement statement(handle_.get(), sql);
+        return statement.step() ? statement.integer(0) : 0;
+    }
+
+    // Whether the file is ours and whole. Reads only.
+    void recognise() {
+        const auto objects = number_of("SELECT count(*) FROM sqlite_schema");
+        const auto owner = number_of("PRAGMA application_id");
+        const auto version = number_of("PRAGMA user_version");
+        if (objects == 0 && owner == 0 && version == 0) return;  // new
+        if (owner != application_id) throw Unusable("it belongs to another program");
+        if (version > static_cast<std::int64_t>(migrations.size())) {
+            throw StorageFailure(
+                "SQLite", fmt::format("schema version {} is of a newer Porthole; this one knows {}",
+                                      version, migrations.size()));
+        }
+        Statement check(handle_.get(), "PRAGMA quick_check(1)");
+        if (!check.step() || check.text(0) != "ok")
+            throw Unusable("it is damaged: " + check.text(0));
+    }
+
+    void migrate() {
+        const auto version = static_cast<std::size_t>(number_of("PRAGMA user_version"));
+        if (version == migrations.size()) return;
+        std::string script =
+            fmt::format("BEGIN IMMEDIATE; PRAGMA application_id = {};", application_id);
+        for (auto i = version; i < migrations.size(); ++i) script += migrations.at(i);
+        script += fmt::format("PRAGMA user_version = {}; COMMIT;", migrations.size());
+        if (sqlite3_exec(handle_.get(), script.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+            throw StorageFailure("SQLite: migrate", sqlite3_errmsg(handle_.get()));
+        }
+    }
+
+    struct Close {
+        void operator()(sqlite3* handle) const { sqlite3_close(handle); }
+    };
+    std::unique_ptr<sqlite3, Close> handle_;
+    std::optional<Statement> insert_;
+    std::optional<Statement> remove_;
+    std::optional<Statement> count_;
+};
+
+namespace {
+
+std::string keep_aside(const fs::path& file, const std::string& reason) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto stamp = fmt::format("{:%Y%m%dT%H%M%SZ}", fmt::gmtime(now));
+    fs::path aside;
+    for (int attempt = 0; attempt == 0 || fs::exists(aside); ++attempt) {
+        aside = fmt::format("{}.unusable-{}{}", file.string(), stamp,
+                            attempt == 0 ? "" : fmt::format("-{}", attempt));
+    }
+    fs::rename(file, aside);
+    // The log that belongs to it, or SQLite would play it into the new database.
+    const fs::path log = file.string() + "-wal";
+    if (fs::exists(log) && !fs::is_empty(log)) fs::rename(log, aside.string() + "-wal");
+    return fmt::format("{} cannot be used ({}); it was kept as {} and a new database was begun",
+                       file.string(), reason, aside.string());
+}
+
+std::string advice(const fs::path& file, const std::string& problem) {
+    const bool locked = problem.find("database is locked") != std::string::npos;
+    return locked ? fmt::format("{}: another portholed is using it", file.string())
+                  : fmt::format("{}: {}", file.string(), problem);
+}
+
+}  // namespace
+
+OpenedStore Store::open(const fs::path& directory) {
+    const auto file = directory / file_name;
+    std::error_code failure;
+    fs::create_directories(directory, failure);
+    if (failure) {
+        throw StorageFailure("create the state directory " + directory.string(), failure.message());
+    }
+    std::string kept_aside;
+    try {
+        try {
+            auto database = std::make_unique<Database>(file);
+            auto state = database->load();
+            return {Store(std::move(database)), std::move(state), {}};
+        } catch (const Unusable& unusable) {
+            kept_aside = keep_aside(file, unusable.reason());
+        }
+        auto database = std::make_unique<Database>(file);
+        auto state = database->load();
+        return {Store(std::move(database)), std::move(state), std::move(kept_aside)};
+    } catch (const std::exception& error) {
+        throw StorageFailure("open the database", advice(file, error.what()));
+    }
+}
+
+Store::Store(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+Store::Store(Store&&) noexcept = default;
+Store& Store::operator=(Store&&) noexcept = default;
+Store::~Store() = default;
+
+Store::Transaction::Transaction(Store& store) : store_(store) {
+    store_.database_->execute("BEGIN IMMEDIATE");
+}
+
+Store::Transaction::~Transaction() {
+    if (!open_) return;
+    try {
+        store_.database_->execute("ROLLBACK");
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+        // SQLite has rolled back by itself after a failed write.
+    }
+}
+
+void Store::Transaction::write(const ReservationDifference& difference, std::uint64_t generation) {
+    std::uint64_t next_id = 0;
+    for (const auto& row : difference.before) store_.database_->remove(row.id);
+    for (const auto& row : difference.after) {
+        store_.database_->insert(row);
+        next_id = number(row.id) + 1;
+    }
+    store_.database_->count(generation, next_id);
+}
+
+void Store::Transaction::commit() {
+    store_.database_->execute("COMMIT");
+    open_ = false;
+}
+
+}  // namespace porthole

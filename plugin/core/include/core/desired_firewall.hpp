@@ -6,8 +6,10 @@
 
 namespace porthole {
 
-/// Everything that has to be in the kernel for `reservations` within `scope`.
-Firewall desired_firewall(const Scope& scope, const Reservations& reservations);
+/// Everything that has to be in the kernel for `reservations` within `scope`, once `change` is
+/// made to them.
+Firewall desired_firewall(const Scope& scope, const Reservations& reservations,
+                          const ReservationDifference& change = {});
 
 /// The way to `desired_firewall` after a change of reservations: its size depends on the change
 /// alone, and equals difference() of the whole firewalls before and after.

@@ -11,7 +11,7 @@ namespace porthole {
 struct Interest {
     int descriptor = -1;  ///< -1: nothing but the timeout
     short events = 0;     ///< as for poll(2)
-    std::optional<std::chrono::milliseconds> timeout;  ///< nothing: no limit
+    std::optional<std::chrono::milliseconds> timeout = std::nullopt;  ///< nothing: no limit
 };
 
 /// Something that wakes the daemon.

@@ -35,7 +35,8 @@ class Gateway {
   public:
     using Clock = std::function<Time()>;
 
-    Gateway(Configuration configuration, Store store, FirewallBackend& firewall, Clock clock);
+    Gateway(Configuration configuration, OpenedStore opened, FirewallBackend& firewall,
+            Clock clock);
 
     /// Loads what was stored, takes over the configuration's reservations and puts everything into
     /// the kernel. To be called once, before anything else.
@@ -67,8 +68,10 @@ class Gateway {
   private:
     void require_generation(IfGeneration expected) const;
     void commit(const ReservationDifference& change);
-    void apply(const FirewallDifference& change, const ReservationDifference& rows,
+    void commit(const ReservationDifference& change, const Perimeter& perimeter);
+    void apply(const FirewallDifference& difference, const ReservationDifference& change,
                const Scope& scope);
+    void take_back(const FirewallDifference& difference);
 
     Configuration configuration_;
     Store store_;
@@ -79,7 +82,7 @@ class Gateway {
     Reservations reservations_;
     std::uint64_t generation_ = 0;
     Journal journal_;
-    std::vector<std::string> start_warnings_;
+    std::vector<std::string> configuration_refused_;
 };
 
 }  // namespace porthole

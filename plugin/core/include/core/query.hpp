@@ -29,12 +29,12 @@ struct TextForm<SortKey> {
 
 /// Which reservations to list, all conditions together; none matches everything.
 struct ReservationQuery {
-    std::optional<HostKey> host;
-    std::optional<Protocol> protocol;
-    std::optional<Port> port;  ///< internal or external
-    std::optional<Origin> origin;
-    std::optional<ReservationState> state;
-    std::string search;  ///< part of the host's or the comment's text, ASCII case ignored
+    std::optional<HostKey> host = std::nullopt;
+    std::optional<Protocol> protocol = std::nullopt;
+    std::optional<Port> port = std::nullopt;  ///< internal or external
+    std::optional<Origin> origin = std::nullopt;
+    std::optional<ReservationState> state = std::nullopt;
+    std::string search = {};  ///< part of the host's or the comment's text, ASCII case ignored
     SortKey sort = SortKey::id;
     bool descending = false;
 };

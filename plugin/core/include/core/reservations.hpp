@@ -3,7 +3,9 @@
 
 #include <array>
 #include <map>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "types/reservation.hpp"
@@ -13,7 +15,7 @@ namespace porthole {
 /// What to do if somebody else owns the external port.
 enum class OnConflict : std::uint8_t {
     fail,
-    next,  ///< take the next free port
+    next,  ///< take the next free port; who renews keeps the port it has
 };
 
 template <>
@@ -27,19 +29,21 @@ struct TextForm<OnConflict> {
 /// except the lifetime: a reservation that is renewed without one stays until it is released.
 struct ReserveRequest {
     Endpoint internal;
-    std::optional<Port> external_port;  ///< nothing, for a new one: the internal port
+    std::optional<Port> external_port =
+        std::nullopt;  ///< nothing, for a new one: the internal port
     OnConflict on_conflict = OnConflict::fail;
-    std::optional<Filtering> filtering;
-    std::optional<std::chrono::seconds> lifetime;
-    std::optional<Comment> comment;
+    std::optional<Filtering> filtering = std::nullopt;
+    std::optional<std::chrono::seconds> lifetime = std::nullopt;
+    std::optional<Comment> comment = std::nullopt;
 };
 
 /// A change of an existing reservation. What has no value stays.
 struct ReservationChanges {
-    std::optional<Port> external_port;
-    std::optional<Filtering> filtering;
-    std::optional<std::chrono::seconds> lifetime;  ///< from now; zero: until released
-    std::optional<Comment> comment;
+    std::optional<Port> external_port = std::nullopt;
+    std::optional<Filtering> filtering = std::nullopt;
+    std::optional<std::chrono::seconds> lifetime =
+        std::nullopt;  ///< from now; zero: until released
+    std::optional<Comment> comment = std::nullopt;
 };
 
 /// The way from one state of the reservations to another.
@@ -48,6 +52,12 @@ struct ReservationDifference {
     std::vector<Reservation> after;   ///< the rows that come or change, as they will be, by id
     [[nodiscard]] bool empty() const { return before.empty() && after.empty(); }
     [[nodiscard]] ReservationDifference inverse() const { return {after, before}; }
+};
+
+/// The way to what the configuration file asks for, and what of it cannot be had.
+struct ConfiguredDifference {
+    ReservationDifference difference;
+    std::vector<std::string> refused;  ///< "reservation[1]: …", what stands against it
 };
 
 /// The filtering of a reservation whose request names none.
@@ -78,10 +88,10 @@ class Reservations {
     [[nodiscard]] ReservationDifference release(std::span<const ReservationId> ids) const;
     /// Removes what has run out at `now`.
     [[nodiscard]] ReservationDifference expire(Time now) const;
-    /// Makes the rows of origin `static` equal to `wanted`; unchanged ones keep their ids.
-    /// Throws Refused where a row of another origin owns a wanted port or endpoint.
-    [[nodiscard]] ReservationDifference configure(std::span<const ReserveRequest> wanted,
-                                                  Time now) const;
+    /// Makes the rows of origin `static` equal to `wanted`. An endpoint that had a reservation
+    /// before, whoever asked for it, keeps its id. What somebody else owns is refused.
+    [[nodiscard]] ConfiguredDifference configure(std::span<const ReserveRequest> wanted,
+                                                 Time now) const;
 
     void apply(const ReservationDifference& difference);
 
@@ -104,11 +114,11 @@ class Reservations {
     }
 
   private:
-    [[nodiscard]] const ReservationId& owner(Protocol protocol, Port external_port) const;
-
     std::map<ReservationId, Reservation> rows_;
     std::map<Endpoint, ReservationId> by_internal_;
-    // Per protocol, the owner of every external port; id 0: free. Empty until the first reservation.
+    std::set<std::pair<Time, ReservationId>> by_expiry_;
+    // Per protocol, the owner of every external port; id 0: free. Empty until the first
+    // reservation.
     std::array<std::vector<ReservationId>, 2> by_external_;
     ReservationId next_id_{1};
 };

@@ -46,11 +46,11 @@ struct SetDifference {
 
 /// The way from one Firewall to another.
 struct FirewallDifference {
-    SetDifference<InterfaceName> wans;
-    SetDifference<InterfaceName> masquerade_wans;
-    SetDifference<Network> nat_sources;
-    SetDifference<Network> exempt;
-    SetDifference<Mapping> mappings;
+    SetDifference<InterfaceName> wans = {};
+    SetDifference<InterfaceName> masquerade_wans = {};
+    SetDifference<Network> nat_sources = {};
+    SetDifference<Network> exempt = {};
+    SetDifference<Mapping> mappings = {};
 
     [[nodiscard]] bool empty() const {
         return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
