@@ -1,34 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <linux/netlink.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include <linux/netlink.h>
+
 namespace porthole::netlink {
 
 /// A batch that is complete. Only Batch::finalize() makes one, and only such a one can be sent.
 class FinalizedBatch {
   public:
-    /// The messages, numbered from 1 in `nlmsg_seq`.
+    /// The messages, numbered from 1 in `nlmsg_seq` until renumber() is called.
     [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
-    /// What the message with this sequence number does, in words.
+    /// Gives the messages the sequence numbers from `first` on.
+    void renumber(std::uint32_t first);
+    /// Whether one of the messages has this sequence number.
+    [[nodiscard]] bool contains(std::uint32_t sequence) const {
+        return sequence - first_sequence_ < names_.size();
+    }
+    /// What the message with this sequence number does, in words. It must be one of the batch's.
     [[nodiscard]] const std::string& name(std::uint32_t sequence) const;
+    /// What the whole batch does, in words: its first command, and how many follow.
+    [[nodiscard]] const std::string& name() const { return name_; }
     /// The sequence number of the last message that asks for an acknowledgement.
     [[nodiscard]] std::uint32_t last_acknowledged() const { return last_acknowledged_; }
+    /// How many messages there are; those that frame a transaction count.
     [[nodiscard]] std::size_t size() const { return names_.size(); }
 
   private:
     friend class Batch;
-    FinalizedBatch(std::vector<std::byte> bytes, std::vector<std::string> names,
-                   std::uint32_t last_acknowledged);
+    FinalizedBatch() = default;
     std::vector<std::byte> bytes_;
     std::vector<std::string> names_;
-    std::uint32_t last_acknowledged_;
+    std::string name_;
+    std::uint32_t first_sequence_ = 1;
+    std::uint32_t last_acknowledged_ = 0;
 };
 
 /// Commands that go to the kernel in one datagram. Every command has a name, so that an error can
@@ -49,7 +59,7 @@ class Batch {
 
     /// Closes the batch. Of an nfnetlink transaction only the last command asks for an
     /// acknowledgement: the kernel answers in order and reports every failure unasked, so this one
-    /// answer proves the batch, however large it is.
+    /// answer proves the batch, however large it is. A batch without commands has no messages.
     FinalizedBatch finalize() &&;
 
     /// The most that one command may take, header included: a netlink attribute is below 64 KiB.
@@ -58,9 +68,11 @@ class Batch {
   private:
     void append(std::string name, std::uint16_t type, std::uint16_t flags,
                 const std::function<void(nlmsghdr*)>& payload);
+    void append_frame(std::string name, std::uint16_t type);
     std::vector<std::byte> bytes_;
     std::vector<std::string> names_;
-    std::size_t last_message_ = 0;  // its offset in bytes_
+    std::vector<std::byte> scratch_;  // libmnl and libnftnl write without checking for room
+    std::size_t last_message_ = 0;    // its offset in bytes_
     std::size_t commands_ = 0;
     bool transaction_ = false;
     std::uint8_t subsystem_ = 0;

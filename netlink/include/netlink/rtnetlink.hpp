@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <linux/netlink.h>
-
 #include <memory>
 #include <optional>
+
+#include <linux/netlink.h>
 
 #include "netlink/connection.hpp"
 #include "types/interfaces.hpp"

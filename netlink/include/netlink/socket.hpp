@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <libmnl/libmnl.h>
-
 #include <memory>
 #include <span>
+
+#include <libmnl/libmnl.h>
 
 #include "netlink/transport.hpp"
 

@@ -22,6 +22,9 @@ class Transport {
     /// Takes the next datagram without waiting for one; 0: there is none. Throws std::system_error:
     /// ENOBUFS if the kernel had to drop answers, EMSGSIZE if `buffer` is too small for this one.
     virtual std::size_t receive(std::span<std::byte> buffer) = 0;
+    /// A buffer of this size takes whatever the kernel answers or announces to us: it makes no part
+    /// of a dump longer than 32 KiB unless a single object is.
+    static constexpr std::size_t max_datagram_bytes = 64UL * 1024;
     /// For poll(2).
     [[nodiscard]] virtual int descriptor() const = 0;
 };
