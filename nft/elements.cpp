@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "elements.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+
+#include <arpa/inet.h>
+#include <libnftnl/set.h>
+
+#include "message.hpp"
+
+namespace porthole::nft {
+namespace {
+
+// The bytes of a key as the kernel compares them. Fields that are joined start at multiples of
+// four.
+class Key {
+  public:
+    Key& field(std::span<const std::uint8_t> bytes) {
+        std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(length_));
+        length_ += (bytes.size() + 3) / 4 * 4;
+        return *this;
+    }
+    Key& field(Protocol protocol) {
+        const std::array bytes{static_cast<std::uint8_t>(protocol)};
+        return field(bytes);
+    }
+    Key& field(const Address& address) { return field(address.bytes()); }
+    Key& field(Port port) {
+        const std::array bytes{static_cast<std::uint8_t>(port.value() >> 8U),
+                               static_cast<std::uint8_t>(port.value())};
+        return field(bytes);
+    }
+    // A key of one field has exactly the field's length.
+    Key& cut(std::size_t length) {
+        length_ = length;
+        return *this;
+    }
+    [[nodiscard]] const std::uint8_t* data() const { return bytes_.data(); }
+    [[nodiscard]] auto length() const { return static_cast<std::uint32_t>(length_); }
+
+  private:
+    std::array<std::uint8_t, 32> bytes_{};
+    std::size_t length_ = 0;
+};
+
+struct Element {
+    Key key;
+    std::optional<Port> data = std::nullopt;  // of a map
+    bool interval_end = false;
+};
+
+// 60 bytes an element at most: far below the 64 KiB that the list of one message may take.
+constexpr std::size_t elements_per_message = 500;
+
+std::string command_name(Edit edit, const char* set, std::size_t count, const std::string& only) {
+    const std::string verb = edit == Edit::add ? "add" : "delete";
+    if (count == 1) return verb + " element inet porthole " + set + " { " + only + " }";
+    return verb + " " + std::to_string(count) + " elements inet porthole " + set;
+}
+
+template <typename T>
+using Encoder = Element (*)(const T&);
+template <typename T>
+using Describer = std::string (*)(const T&);
+
+template <typename T>
+void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint32_t set_id,
+                   std::span<const T> values, Encoder<T> encode, Describer<T> describe) {
+    const std::unique_ptr<nftnl_set_elem, Free<nftnl_set_elem_free>> element(
+        nftnl_set_elem_alloc());
+    if (!element) throw std::bad_alloc();
+    const auto type = edit == Edit::add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
+    const std::uint16_t message_flags = edit == Edit::add ? NLM_F_CREATE | NLM_F_EXCL : 0;
+    constexpr std::uint32_t interval_end = NFT_SET_ELEM_INTERVAL_END;
+
+    while (!values.empty()) {
+        const auto part = values.first(std::min(values.size(), elements_per_message));
+        values = values.subspan(part.size());
+        auto name = command_name(edit, set, part.size(), describe(part.front()));
+        add_message(batch, std::move(name), type, message_flags, [&](nlmsghdr* message) {
+            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
+            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+            if (set_id != 0) mnl_attr_put_u32(message, NFTA_SET_ELEM_LIST_SET_ID, htonl(set_id));
+            auto* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+            for (const auto& value : part) {
+                const Element encoded = encode(value);
+                nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_KEY, encoded.key.data(),
+                                   encoded.key.length());
+                const std::uint32_t flags = encoded.interval_end ? interval_end : 0;
+                nftnl_set_elem_set_u32(element.get(), NFTNL_SET_ELEM_FLAGS, flags);
+                if (encoded.data) {
+                    const auto port = htons(encoded.data->value());
+                    nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_DATA, &port, sizeof(port));
+                }
+                nftnl_set_elem_nlmsg_build(message, element.get(), NFTA_LIST_ELEM);
+            }
+            mnl_attr_nest_end(message, list);
+        });
+    }
+}
+
+Element exact_element(const Mapping& mapping) {
+    Element element;
+    element.key.field(mapping.protocol).field(mapping.host).field(mapping.internal_port);
+    element.data = mapping.external_port;
+    return element;
+}
+
+std::string exact_text(const Mapping& mapping) {
+    return to_text(mapping.protocol) + " . " + to_text(mapping.host) + " . " +
+           to_text(mapping.internal_port) + " : " + to_text(mapping.external_port);
+}
+
+Element host_port_element(const Mapping& mapping) {
+    Element element;
+    element.key.field(mapping.protocol).field(mapping.external_port);
+    return element;
+}
+
+std::string host_port_text(const Mapping& mapping) {
+    return to_text(mapping.protocol) + " . " + to_text(mapping.external_port);
+}
+
+Element interface_element(const InterfaceName& name) {
+    constexpr std::size_t name_size = 16;  // IFNAMSIZ
+    const auto& text = name.text();
+    std::array<std::uint8_t, name_size> bytes{};
+    std::memcpy(bytes.data(), text.data(), text.size());
+    Element element;
+    element.key.field(bytes);
+    return element;
+}
+
+// An interval is two elements: where it starts, and the first address behind it.
+struct Boundary {
+    Address address;
+    bool end;
+};
+
+Element boundary_element(const Boundary& boundary) {
+    Element element;
+    element.key.field(boundary.address);
+    element.interval_end = boundary.end;
+    return element;
+}
+
+std::vector<Boundary> boundaries(std::span<const Network> networks) {
+    std::vector<Boundary> result;
+    for (const auto& network : networks) {
+        const auto behind =
+            network.last().v4_value() + 1;  // 0: the network reaches the last address
+        result.push_back({network.address(), false});
+        if (behind != 0) result.push_back({Address::v4(behind), true});
+    }
+    return result;
+}
+
+}  // namespace
+
+void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings) {
+    edit_elements<Mapping>(batch, edit, sets::exact, 0, mappings, exact_element, exact_text);
+    edit_elements<Mapping>(batch, edit, sets::host_ports, 0, mappings, host_port_element,
+                           host_port_text);
+}
+
+void edit_interfaces(netlink::Batch& batch, Edit edit, const char* set,
+                     std::span<const InterfaceName> names) {
+    edit_elements<InterfaceName>(batch, edit, set, 0, names, interface_element,
+                                 [](const InterfaceName& name) { return name.text(); });
+}
+
+void edit_networks(netlink::Batch& batch, Edit edit, const char* set,
+                   std::span<const Network> networks) {
+    const auto all = boundaries(networks);
+    edit_elements<Boundary>(batch, edit, set, 0, all, boundary_element,
+                            [](const Boundary& boundary) { return to_text(boundary.address); });
+}
+
+void add_protocols(netlink::Batch& batch, std::uint32_t set_id,
+                   std::span<const Protocol> protocols) {
+    edit_elements<Protocol>(
+        batch, Edit::add, "__set%d", set_id, protocols,
+        [](const Protocol& protocol) {
+            Element element;
+            element.key.field(protocol).cut(1);
+            return element;
+        },
+        [](const Protocol& protocol) { return to_text(protocol); });
+}
+
+}  // namespace porthole::nft

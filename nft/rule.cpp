@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "rule.hpp"
+
+#include <new>
+
+#include <libnftnl/expr.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_nat.h>
+
+namespace porthole::nft {
+namespace {
+
+constexpr std::uint32_t ipv4_source_offset = 12;       // RFC 791
+constexpr std::uint32_t ipv4_destination_offset = 16;  // RFC 791
+
+std::uint32_t number(Register where) { return static_cast<std::uint32_t>(where); }
+constexpr auto key = static_cast<std::uint32_t>(Register::first);
+
+// The bit of a conntrack state in `ct state` (NF_CT_STATE_BIT of the kernel).
+constexpr std::uint32_t state_bit(ip_conntrack_info state) {
+    return 1U << (static_cast<unsigned>(state) + 1U);
+}
+
+}  // namespace
+
+Rule::Rule(const char* chain) : chain_(chain), rule_(nftnl_rule_alloc()) {
+    if (!rule_) throw std::bad_alloc();
+    nftnl_rule_set_str(rule_.get(), NFTNL_RULE_TABLE, table_name);
+    nftnl_rule_set_str(rule_.get(), NFTNL_RULE_CHAIN, chain);
+}
+
+// The rule owns its expressions.
+nftnl_expr* Rule::append(const char* name) {
+    auto* expression = nftnl_expr_alloc(name);
+    if (expression == nullptr) throw std::bad_alloc();
+    nftnl_rule_add_expr(rule_.get(), expression);
+    return expression;
+}
+
+Rule& Rule::meta(nft_meta_keys what, Register to) {
+    auto* expression = append("meta");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_META_KEY, what);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_META_DREG, number(to));
+    return *this;
+}
+
+Rule& Rule::compare(nft_cmp_ops operation, std::uint32_t value, std::size_t bytes) {
+    auto* expression = append("cmp");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_OP, operation);
+    if (bytes == 1) {
+        nftnl_expr_set_u8(expression, NFTNL_EXPR_CMP_DATA, static_cast<std::uint8_t>(value));
+    } else {
+        nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_DATA, value);
+    }
+    return *this;
+}
+
+Rule& Rule::meta_is(nft_meta_keys what, std::uint32_t value, std::size_t bytes) {
+    return meta(what).compare(NFT_CMP_EQ, value, bytes);
+}
+
+Rule& Rule::ipv4_address(End end, Register to) {
+    auto* expression = append("payload");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_OFFSET,
+                       end == End::source ? ipv4_source_offset : ipv4_destination_offset);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, 4);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_DREG, number(to));
+    return *this;
+}
+
+Rule& Rule::port(End end, Register to) {
+    auto* expression = append("payload");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_OFFSET, end == End::source ? 0 : 2);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, 2);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_DREG, number(to));
+    return *this;
+}
+
+Rule& Rule::lookup(const char* set, std::uint32_t set_id, bool inverted) {
+    auto* expression = append("lookup");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SREG, key);
+    nftnl_expr_set_str(expression, NFTNL_EXPR_LOOKUP_SET, set);
+    if (set_id != 0) nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SET_ID, set_id);
+    if (inverted) nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+    return *this;
+}
+
+Rule& Rule::in_anonymous(std::uint32_t set_id) { return lookup("__set%d", set_id, false); }
+
+Rule& Rule::map(const char* map) {
+    auto* expression = append("lookup");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SREG, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_DREG, key);
+    nftnl_expr_set_str(expression, NFTNL_EXPR_LOOKUP_SET, map);
+    return *this;
+}
+
+Rule& Rule::new_flow() {
+    constexpr std::uint32_t mask = state_bit(IP_CT_NEW);
+    constexpr std::uint32_t zero = 0;
+    auto* load = append("ct");
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, key);
+    auto* bitwise = append("bitwise");
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_SREG, key);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_DREG, key);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
+    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
+    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
+    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &zero, sizeof(zero));
+    return compare(NFT_CMP_NEQ, zero, sizeof(zero));
+}
+
+Rule& Rule::counter() {
+    append("counter");
+    return *this;
+}
+
+Rule& Rule::verdict(int verdict) {
+    auto* expression = append("immediate");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_VERDICT, static_cast<std::uint32_t>(verdict));
+    return *this;
+}
+
+Rule& Rule::masquerade() {
+    append("masq");
+    return *this;
+}
+
+Rule& Rule::masquerade_to_port() {
+    auto* expression = append("masq");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_REG_PROTO_MIN, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_REG_PROTO_MAX, key);
+    return *this;
+}
+
+void Rule::add_to(netlink::Batch& batch, const std::string& text) const {
+    add_message(batch, "add rule inet porthole " + chain_ + " " + text, NFT_MSG_NEWRULE,
+                NLM_F_CREATE | NLM_F_APPEND, [this](nlmsghdr* message) {
+                    nftnl_rule_nlmsg_build_payload(message, rule_.get());
+                });
+}
+
+}  // namespace porthole::nft

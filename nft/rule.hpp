@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <libnftnl/rule.h>
+
+#include "message.hpp"
+
+namespace porthole::nft {
+
+/// The registers that expressions hand values on in. Keys that are joined lie in four-byte steps.
+enum class Register : std::uint32_t {
+    first = NFT_REG32_00,
+    second = NFT_REG32_01,
+    third = NFT_REG32_02,
+};
+
+/// Which end of a packet a field belongs to.
+enum class End : std::uint8_t { source, destination };
+
+/// One rule, put together expression by expression in the order in which `nft` would write them.
+class Rule {
+  public:
+    explicit Rule(const char* chain);
+
+    /// meta KEY, into a register.
+    Rule& meta(nft_meta_keys key, Register to = Register::first);
+    /// meta KEY VALUE, for keys of `bytes` bytes in host byte order.
+    Rule& meta_is(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
+    /// meta nfproto ipv4: what any `ip` field needs in front of it in an inet table.
+    Rule& ipv4() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV4, 1); }
+    /// ip saddr or ip daddr, into a register.
+    Rule& ipv4_address(End end, Register to = Register::first);
+    /// th sport or th dport, into a register.
+    Rule& port(End end, Register to);
+    /// The key in the first register is in @set, or is not.
+    Rule& in(const char* set) { return lookup(set, 0, false); }
+    Rule& not_in(const char* set) { return lookup(set, 0, true); }
+    Rule& in_anonymous(std::uint32_t set_id);
+    /// The key in the first register is replaced by what map @map has for it; without one the rule
+    /// does not match.
+    Rule& map(const char* map);
+    /// ct state new
+    Rule& new_flow();
+    Rule& counter();
+    Rule& verdict(int verdict);
+    /// masquerade
+    Rule& masquerade();
+    /// masquerade to :PORT, the port being in the first register.
+    Rule& masquerade_to_port();
+
+    /// Appends the rule to its chain. `text` is how nft writes it.
+    void add_to(netlink::Batch& batch, const std::string& text) const;
+
+  private:
+    Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
+    nftnl_expr* append(const char* name);
+    Rule& compare(nft_cmp_ops operation, std::uint32_t value, std::size_t bytes);
+
+    std::string chain_;
+    std::unique_ptr<nftnl_rule, Free<nftnl_rule_free>> rule_;
+};
+
+}  // namespace porthole::nft

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "skeleton.hpp"
+
+#include <array>
+#include <new>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+#include <libnftnl/udata.h>
+#include <linux/if_packet.h>
+#include <linux/netfilter_ipv4.h>
+
+#include "elements.hpp"
+#include "message.hpp"
+#include "rule.hpp"
+
+namespace porthole::nft {
+namespace {
+
+// How nft numbers the types of keys and data (enum datatypes of its datatype.h): `nft list` needs
+// them to print elements. Types that are joined take six bits each.
+enum class DataType : std::uint32_t {
+    ipv4_addr = 7,
+    inet_proto = 12,
+    inet_service = 13,
+    ifname = 41,
+};
+
+constexpr std::uint32_t joined_types(std::initializer_list<DataType> types) {
+    std::uint32_t result = 0;
+    for (const auto type : types) result = result << 6U | static_cast<std::uint32_t>(type);
+    return result;
+}
+
+struct SetDescription {
+    const char* name;
+    std::uint32_t key_type;
+    std::uint32_t key_length;
+    std::uint32_t flags = 0;
+    std::uint32_t data_type = 0;
+    std::uint32_t data_length = 0;
+    std::uint32_t id = 0;
+    bool host_endian_key = false;
+};
+
+constexpr SetDescription interface_set(const char* name) {
+    return {.name = name,
+            .key_type = joined_types({DataType::ifname}),
+            .key_length = 16,
+            .host_endian_key = true};
+}
+
+constexpr std::uint32_t protocols_id = 1;
+constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
+
+constexpr auto service = static_cast<std::uint32_t>(DataType::inet_service);
+constexpr std::array set_descriptions{
+    // map exact { type inet_proto . ipv4_addr . inet_service : inet_service }
+    SetDescription{
+        sets::exact,
+        joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}), 12,
+        NFT_SET_MAP, service, 2},
+    // set host-ports { type inet_proto . inet_service }
+    SetDescription{sets::host_ports, joined_types({DataType::inet_proto, DataType::inet_service}),
+                   8},
+    // set wans { type ifname }
+    interface_set(sets::wans),
+    // set masquerade-wans { type ifname }
+    interface_set(sets::masquerade_wans),
+    // set nat-sources { type ipv4_addr; flags interval }
+    SetDescription{sets::nat_sources, joined_types({DataType::ipv4_addr}), 4, NFT_SET_INTERVAL},
+    // set exempt { type ipv4_addr; flags interval }
+    SetDescription{sets::exempt, joined_types({DataType::ipv4_addr}), 4, NFT_SET_INTERVAL},
+    // { tcp, udp }
+    SetDescription{"__set%d", joined_types({DataType::inet_proto}), 1,
+                   NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, 0, 0, protocols_id},
+};
+
+struct ChainDescription {
+    const char* name;
+    const char* type;
+    std::uint32_t hook;
+    std::int32_t priority;
+};
+
+constexpr auto source_nat = "source-nat";
+constexpr auto unsolicited = "unsolicited";
+constexpr std::array chain_descriptions{
+    // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
+    ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
+    // type filter hook input priority filter - 10: after every destination NAT
+    ChainDescription{unsolicited, "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},
+};
+
+void add_table(netlink::Batch& batch) {
+    const std::unique_ptr<nftnl_table, Free<nftnl_table_free>> table(nftnl_table_alloc());
+    if (!table) throw std::bad_alloc();
+    nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
+    const auto payload = [&table](nlmsghdr* message) {
+        nftnl_table_nlmsg_build_payload(message, table.get());
+    };
+    // Adding a table that is there does nothing, so the deletion always finds one.
+    add_message(batch, "add table inet porthole", NFT_MSG_NEWTABLE, NLM_F_CREATE, payload);
+    add_message(batch, "delete table inet porthole", NFT_MSG_DELTABLE, 0, payload);
+    add_message(batch, "add table inet porthole", NFT_MSG_NEWTABLE, NLM_F_CREATE, payload);
+}
+
+void add_set(netlink::Batch& batch, const SetDescription& description) {
+    const std::unique_ptr<nftnl_set, Free<nftnl_set_free>> set(nftnl_set_alloc());
+    if (!set) throw std::bad_alloc();
+    nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table_name);
+    nftnl_set_set_str(set.get(), NFTNL_SET_NAME, description.name);
+    nftnl_set_set_u32(set.get(), NFTNL_SET_ID, description.id);
+    nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, description.flags);
+    nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, description.key_type);
+    nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, description.key_length);
+    if (description.host_endian_key) {
+        // What `nft list` goes by; without it names would be read backwards.
+        const std::unique_ptr<nftnl_udata_buf, Free<nftnl_udata_buf_free>> user_data(
+            nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+        if (!user_data) throw std::bad_alloc();
+        constexpr std::uint32_t host_endian = 1;  // enum byteorder of nft's datatype.h
+        nftnl_udata_put_u32(user_data.get(), NFTNL_UDATA_SET_KEYBYTEORDER, host_endian);
+        nftnl_set_set_data(set.get(), NFTNL_SET_USERDATA, nftnl_udata_buf_data(user_data.get()),
+                           nftnl_udata_buf_len(user_data.get()));
+    }
+    if (description.data_length != 0) {
+        nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_TYPE, description.data_type);
+        nftnl_set_set_u32(set.get(), NFTNL_SET_DATA_LEN, description.data_length);
+    }
+    add_message(batch, std::string("add set inet porthole ") + description.name, NFT_MSG_NEWSET,
+                NLM_F_CREATE | NLM_F_EXCL,
+                [&set](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, set.get()); });
+}
+
+void add_chain(netlink::Batch& batch, const ChainDescription& description) {
+    const std::unique_ptr<nftnl_chain, Free<nftnl_chain_free>> chain(nftnl_chain_alloc());
+    if (!chain) throw std::bad_alloc();
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_name);
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, description.name);
+    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, description.type);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, description.hook);
+    nftnl_chain_set_s32(chain.get(), NFTNL_CHAIN_PRIO, description.priority);
+    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+    add_message(batch, std::string("add chain inet porthole ") + description.name, NFT_MSG_NEWCHAIN,
+                NLM_F_CREATE, [&chain](nlmsghdr* message) {
+                    nftnl_chain_nlmsg_build_payload(message, chain.get());
+                });
+}
+
+// A nat chain sees the first packet of a flow only: established flows do not pay for it.
+void add_source_nat_rules(netlink::Batch& batch) {
+    Rule(source_nat)
+        .meta(NFT_META_OIFNAME)
+        .not_in(sets::wans)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "oifname != @wans return");
+    // The gateway's own flows come from no interface.
+    Rule(source_nat).meta_is(NFT_META_IIF, 0, 4).verdict(NFT_RETURN).add_to(batch, "iif 0 return");
+    Rule(source_nat)
+        .ipv4()
+        .ipv4_address(End::source)
+        .not_in(sets::nat_sources)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "ip saddr != @nat-sources return");
+    Rule(source_nat)
+        .ipv4()
+        .ipv4_address(End::destination)
+        .in(sets::exempt)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "ip daddr @exempt return");
+    Rule(source_nat)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(protocols_id)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .map(sets::exact)
+        .masquerade_to_port()
+        .add_to(batch,
+                "meta l4proto { tcp, udp } meta nfproto ipv4 "
+                "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+    Rule(source_nat)
+        .meta(NFT_META_OIFNAME)
+        .in(sets::masquerade_wans)
+        .ipv4()
+        .masquerade()
+        .add_to(batch, "oifname @masquerade-wans meta nfproto ipv4 masquerade");
+}
+
+// What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
+// would take the port away from its owner. Multicast and broadcast are nobody's flow.
+void add_unsolicited_rules(netlink::Batch& batch) {
+    Rule(unsolicited)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::host_ports)
+        .meta(NFT_META_IIFNAME)
+        .in(sets::wans)
+        .ipv4()
+        .meta_is(NFT_META_PKTTYPE, PACKET_HOST, 1)
+        .new_flow()
+        .counter()
+        .verdict(NF_DROP)
+        .add_to(batch,
+                "meta l4proto . th dport @host-ports iifname @wans meta nfproto ipv4 "
+                "meta pkttype host ct state new counter drop");
+}
+
+}  // namespace
+
+void replace_skeleton(netlink::Batch& batch) {
+    add_table(batch);
+    for (const auto& set : set_descriptions) add_set(batch, set);
+    add_protocols(batch, protocols_id, reservable_protocols);
+    for (const auto& chain : chain_descriptions) add_chain(batch, chain);
+    add_source_nat_rules(batch);
+    add_unsolicited_rules(batch);
+}
+
+}  // namespace porthole::nft
