@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+#include "core/event_loop.hpp"
+#include "core/gateway.hpp"
+
+namespace sdbus {
+class IConnection;
+}
+
+namespace porthole::dbus {
+
+/// The system bus is not there, went away or does not let us have our name. Nothing can be done
+/// about it but to say so and exit; a service manager starts the daemon again.
+class BusFailure : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// A connection to the system bus, or to the one that DBUS_SYSTEM_BUS_ADDRESS names.
+class Bus {
+  public:
+    /// Connects. Throws BusFailure, also where another process has the name of the service: so that
+    /// a second daemon stops before it touches the kernel.
+    Bus();
+    ~Bus();
+    Bus(const Bus&) = delete;
+    Bus& operator=(const Bus&) = delete;
+    Bus(Bus&&) = delete;
+    Bus& operator=(Bus&&) = delete;
+
+    [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }
+
+  private:
+    std::unique_ptr<sdbus::IConnection> connection_;
+};
+
+/// The gateway as org.porthole.Gateway1.xml describes it to its clients.
+class Service final : public EventSource {
+  public:
+    using ReadConfiguration = std::function<Configuration()>;
+
+    /// Exports the object; calls are answered from the event loop on. `bus` and `gateway` must
+    /// outlive the service. `read_configuration` serves Reload(); what it throws is the answer.
+    Service(Bus& bus, Gateway& gateway, ReadConfiguration read_configuration);
+    ~Service() override;
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+    Service(Service&&) = delete;
+    Service& operator=(Service&&) = delete;
+
+    /// The last step of start-up: from now on clients find the service. Throws BusFailure.
+    void request_name();
+
+    /// Answers the calls that are there and announces changes. Throws BusFailure when the bus has
+    /// gone.
+    Interest prepare() override;
+    /// Nothing is left to do: the next prepare() does the work.
+    void dispatch() override {}
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    class Adaptor;
+
+    void announce_changes();
+
+    Bus& bus_;
+    Gateway& gateway_;
+    std::unique_ptr<Adaptor> adaptor_;
+    std::optional<Clock::time_point> announcement_;  ///< when what has changed is announced
+};
+
+}  // namespace porthole::dbus

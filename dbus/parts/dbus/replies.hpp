@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/gateway.hpp"
+#include "dbus/values.hpp"
+
+namespace porthole::dbus {
+
+// What core answers, as D-Bus values.
+
+Row to_row(const Reservation& reservation);
+std::vector<Row> to_rows(std::span<const Reservation> reservations);
+/// The answer of Manager.Status.
+Dictionary to_dictionary(const GatewayStatus& status);
+
+}  // namespace porthole::dbus

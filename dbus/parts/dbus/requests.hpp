@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <vector>
+
+#include "core/gateway.hpp"
+#include "dbus/values.hpp"
+
+namespace porthole::dbus {
+
+// What D-Bus callers ask for, as requests to core. These functions know the names and D-Bus types
+// of arguments and options and change nothing. They throw InvalidArgument, and Refused
+// (`unsupported`) for options of the contract that this version does not have.
+
+struct ReserveCall {
+    ReserveRequest request;
+    IfGeneration if_generation;
+};
+
+struct ReserveManyCall {
+    std::vector<ReserveRequest> requests;
+    IfGeneration if_generation;
+};
+
+struct ChangeCall {
+    ReservationId id;
+    ReservationChanges changes;
+    IfGeneration if_generation;
+};
+
+struct ReleaseCall {
+    std::vector<ReservationId> ids;
+    IfGeneration if_generation;
+};
+
+struct ListCall {
+    ReservationQuery query;
+    std::size_t offset;
+    std::size_t limit;
+};
+
+struct FindCall {
+    Protocol protocol;
+    Port external_port;
+};
+
+ReserveCall parse_reserve(const std::string& host, const std::string& protocol,
+                          std::uint16_t internal_port, const Dictionary& options);
+ReserveManyCall parse_reserve_many(const std::vector<RequestRow>& rows, const Dictionary& options);
+ChangeCall parse_change(std::uint64_t id, const Dictionary& changes, const Dictionary& options);
+ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionary& options);
+ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t limit);
+FindCall parse_find(const std::string& protocol, std::uint16_t external_port);
+
+}  // namespace porthole::dbus

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dbus/replies.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+Dictionary extras(const HostKey& host) {
+    if (const auto* mac = std::get_if<MacAddress>(&host)) return {{"mac", to_text(*mac)}};
+    // Making a Variant costs a thousand times what copying one does, and every row has one of
+    // these.
+    static const Dictionary ipv4{{"family", std::string("ipv4")}};
+    static const Dictionary ipv6{{"family", std::string("ipv6")}};
+    return std::get<Address>(host).family() == Family::ipv4 ? ipv4 : ipv6;
+}
+
+std::int64_t unix_seconds(const std::optional<Time>& time) {
+    return time ? time->time_since_epoch().count() : 0;
+}
+
+Dictionary to_dictionary(const PerimeterInterface& interface) {
+    std::vector<std::string> addresses;
+    for (const auto& address : interface.addresses) addresses.push_back(to_text(address));
+    return {{"interface", interface.name.text()},
+            {"side", to_text(interface.side)},
+            {"reason", interface.reason},
+            {"addresses", addresses}};
+}
+
+std::vector<Dictionary> interfaces_of(const Perimeter& perimeter, Side side) {
+    std::vector<Dictionary> found;
+    for (const auto& interface : perimeter.interfaces) {
+        if (interface.side == side) found.push_back(to_dictionary(interface));
+    }
+    return found;
+}
+
+}  // namespace
+
+Row to_row(const Reservation& reservation) {
+    return {number(reservation.id),
+            to_text(reservation.internal.host),
+            to_text(reservation.internal.protocol),
+            reservation.internal.port.value(),
+            reservation.external_port.value(),
+            to_text(reservation.filtering),
+            to_text(reservation.origin),
+            to_text(reservation.state),
+            reservation.comment.text(),
+            unix_seconds(reservation.expires),
+            unix_seconds(reservation.last_seen),
+            extras(reservation.internal.host)};
+}
+
+std::vector<Row> to_rows(std::span<const Reservation> reservations) {
+    std::vector<Row> rows;
+    rows.reserve(reservations.size());
+    for (const auto& reservation : reservations) rows.push_back(to_row(reservation));
+    return rows;
+}
+
+Dictionary to_dictionary(const GatewayStatus& status) {
+    return {{"wans", interfaces_of(status.perimeter, Side::wan)},
+            {"lans", interfaces_of(status.perimeter, Side::lan)},
+            {"others", interfaces_of(status.perimeter, Side::neither)},
+            {"masquerade", status.masquerade},
+            {"reservations", static_cast<std::uint32_t>(status.reservations)},
+            {"generation", status.generation},
+            {"warnings", status.warnings}};
+}
+
+}  // namespace porthole::dbus

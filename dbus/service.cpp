@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dbus/service.hpp"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <sdbus-c++/sdbus-c++.h>
+
+#include "dbus/authorization.hpp"
+#include "dbus/errors.hpp"
+#include "dbus/gateway1_adaptor.hpp"
+#include "dbus/names.hpp"
+#include "dbus/replies.hpp"
+#include "dbus/requests.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+// What changes within this time is announced with one signal.
+constexpr auto announcement_delay = std::chrono::milliseconds(50);
+
+// So many messages are served before other sources of events have their turn.
+constexpr int messages_per_turn = 64;
+
+std::unique_ptr<sdbus::IConnection> connect() {
+    try {
+        return sdbus::createSystemBusConnection();
+    } catch (const sdbus::Error& error) {
+        const auto* address = std::getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        throw BusFailure(
+            fmt::format("cannot connect to the system bus{}{}: {}; is its daemon running?",
+                        address != nullptr ? " at " : "", address != nullptr ? address : "",
+                        error.getMessage()));
+    }
+}
+
+// The process that has the name of the service, or "another process"; nothing if nobody has it.
+std::optional<std::string> owner_of_name(sdbus::IConnection& connection) {
+    const auto bus = sdbus::createProxy(connection, bus_name, bus_path);
+    bool owned = false;
+    bus->callMethod("NameHasOwner")
+        .onInterface(bus_name)
+        .withArguments(service_name)
+        .storeResultsTo(owned);
+    if (!owned) return std::nullopt;
+    try {
+        std::uint32_t process = 0;
+        bus->callMethod("GetConnectionUnixProcessID")
+            .onInterface(bus_name)
+            .withArguments(service_name)
+            .storeResultsTo(process);
+        return fmt::format("process {}", process);
+    } catch (const sdbus::Error&) {
+        return "another process";
+    }
+}
+
+}  // namespace
+
+Bus::Bus() : connection_(connect()) {
+    try {
+        if (const auto owner = owner_of_name(*connection_)) {
+            throw BusFailure(fmt::format("{} is owned by {}: the service is running already",
+                                         service_name, *owner));
+        }
+    } catch (const sdbus::Error& error) {
+        throw BusFailure(fmt::format("the system bus does not say who owns {}: {}", service_name,
+                                     error.getMessage()));
+    }
+}
+
+Bus::~Bus() = default;
+
+/// The object on the bus. Methods go through read() or change(), properties through guarded().
+class Service::Adaptor final
+    : public sdbus::AdaptorInterfaces<org::porthole::Gateway1::Reservations_adaptor,
+                                      org::porthole::Gateway1::Manager_adaptor,
+                                      sdbus::ObjectManager_adaptor> {
+  public:
+    Adaptor(sdbus::IConnection& connection, Gateway& gateway, ReadConfiguration read_configuration)
+        : AdaptorInterfaces(connection, object_path),
+          gateway_(gateway),
+          read_configuration_(std::move(read_configuration)),
+          authorization_(connection) {
+        registerAdaptor();
+    }
+    ~Adaptor() { unregisterAdaptor(); }
+    Adaptor(const Adaptor&) = delete;
+    Adaptor& operator=(const Adaptor&) = delete;
+    Adaptor(Adaptor&&) = delete;
+    Adaptor& operator=(Adaptor&&) = delete;
+
+  private:
+    void Reserve(sdbus::Result<Row>&& result, std::string host, std::string protocol,
+                 std::uint16_t internal_port, Dictionary options) override {
+        change(std::move(result), [=, this] {
+            const auto call = parse_reserve(host, protocol, internal_port, options);
+            return to_row(gateway_.reserve(call.request, call.if_generation));
+        });
+    }
+
+    void ReserveMany(sdbus::Result<std::vector<ReservedRow>>&& result, std::vector<RequestRow> rows,
+                     Dictionary options) override {
+        change(std::move(result), [this, rows = std::move(rows), options] {
+            const auto call = parse_reserve_many(rows, options);
+            std::vector<ReservedRow> reserved;
+            reserved.reserve(call.requests.size());
+            for (const auto& [id, port] :
+                 gateway_.reserve_many(call.requests, call.if_generation)) {
+                reserved.emplace_back(number(id), port.value());
+            }
+            return reserved;
+        });
+    }
+
+    void Change(sdbus::Result<Row>&& result, std::uint64_t id, Dictionary changes,
+                Dictionary options) override {
+        change(std::move(result), [=, this] {
+            const auto call = parse_change(id, changes, options);
+            return to_row(gateway_.change(call.id, call.changes, call.if_generation));
+        });
+    }
+
+    void Release(sdbus::Result<>&& result, std::vector<std::uint64_t> ids,
+                 Dictionary options) override {
+        change(std::move(result), [this, ids = std::move(ids), options] {
+            const auto call = parse_release(ids, options);
+            gateway_.release(call.ids, call.if_generation);
+            return std::tuple();
+        });
+    }
+
+    void List(sdbus::Result<std::vector<Row>, std::uint32_t, std::uint64_t>&& result,
+              Dictionary query, std::uint32_t offset, std::uint32_t limit) override {
+        read(std::move(result), [=, this] {
+            const auto call = parse_list(query, offset, limit);
+            const auto page = list(gateway_.reservations(), call.query, call.offset, call.limit);
+            return std::tuple(to_rows(page.rows), static_cast<std::uint32_t>(page.total),
+                              gateway_.generation());
+        });
+    }
+
+    void Find(sdbus::Result<std::vector<Row>>&& result, std::string protocol,
+              std::uint16_t external_port) override {
+        read(std::move(result), [=, this] {
+            const auto call = parse_find(protocol, external_port);
+            const auto* owner = gateway_.reservations().find(call.protocol, call.external_port);
+            return owner != nullptr ? std::vector{to_row(*owner)} : std::vector<Row>();
+        });
+    }
+
+    void Reload(sdbus::Result<>&& result) override {
+        change(std::move(result), [this] {
+            gateway_.reload(read_configuration_());
+            return std::tuple();
+        });
+    }
+
+    void Status(sdbus::Result<Dictionary>&& result) override {
+        read(std::move(result), [this] { return to_dictionary(gateway_.status()); });
+    }
+
+    std::uint32_t Count() override {
+        return guarded([&] { return static_cast<std::uint32_t>(gateway_.reservations().size()); });
+    }
+    std::uint64_t Generation() override {
+        return guarded([&] { return gateway_.generation(); });
+    }
+    std::string Version() override {
+        return guarded([] { return std::string(PORTHOLE_VERSION); });
+    }
+    std::vector<std::string> Features() override {
+        return guarded([] {
+            return std::vector<std::string>{"reservations", "address-and-port-dependent",
+                                            "masquerade", "status"};
+        });
+    }
+
+    template <typename... Values, typename Work>
+    void read(sdbus::Result<Values...>&& result, Work work) {
+        guarded(
+            [&] { authorization_.admission().read(client(), answer(std::move(result), work)); });
+    }
+
+    template <typename... Values, typename Work>
+    void change(sdbus::Result<Values...>&& result, Work work) {
+        guarded(
+            [&] { authorization_.admission().change(client(), answer(std::move(result), work)); });
+    }
+
+    /// The unique name of the caller whose message is being handled.
+    [[nodiscard]] std::string client() const {
+        return getObject().getCurrentlyProcessedMessage()->getSender();
+    }
+
+    /// A call that does `work` unless that is denied, and answers with what it returns or throws.
+    template <typename... Values, typename Work>
+    static Admission::Call answer(sdbus::Result<Values...>&& result, Work work) {
+        // A std::function wants to be copied, a result must not be.
+        auto shared = std::make_shared<sdbus::Result<Values...>>(std::move(result));
+        return [shared, work = std::move(work)](const Denial& denial) {
+            try {
+                const std::tuple<Values...> values = guarded([&] {
+                    if (denial) throw Refused(Refusal::access_denied, *denial);
+                    return std::tuple<Values...>(work());
+                });
+                std::apply([&](const auto&... value) { shared->returnResults(value...); }, values);
+            } catch (const sdbus::Error& error) {
+                shared->returnError(error);
+            }
+        };
+    }
+
+    Gateway& gateway_;
+    ReadConfiguration read_configuration_;
+    Authorization authorization_;
+};
+
+Service::Service(Bus& bus, Gateway& gateway, ReadConfiguration read_configuration)
+    : bus_(bus),
+      gateway_(gateway),
+      adaptor_(
+          std::make_unique<Adaptor>(bus.connection(), gateway, std::move(read_configuration))) {}
+
+Service::~Service() = default;
+
+void Service::request_name() {
+    try {
+        bus_.connection().requestName(service_name);
+    } catch (const sdbus::Error& error) {
+        throw BusFailure(
+            fmt::format("the system bus does not let us own {}: {}; is its policy "
+                        "installed, and no other daemon running?",
+                        service_name, error.getMessage()));
+    }
+}
+
+Interest Service::prepare() {
+    try {
+        // sdbus-c++ 1.2 may have read messages that poll() will not report again, and what it waits
+        // for changes with every one that it handles and every one that it sends.
+        bool more = true;
+        for (int i = 0; more && i < messages_per_turn; ++i) {
+            more = bus_.connection().processPendingRequest();
+        }
+        announce_changes();
+
+        const auto wanted = bus_.connection().getEventLoopPollData();
+        Interest interest{wanted.fd, wanted.events, std::nullopt};
+        const auto at_most = [&](Clock::duration time) {
+            const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(time);
+            const auto timeout = std::max(milliseconds, std::chrono::milliseconds(0));
+            interest.timeout = std::min(interest.timeout.value_or(timeout), timeout);
+        };
+        if (more) at_most(Clock::duration::zero());
+        if (const auto timeout = wanted.getRelativeTimeout()) at_most(*timeout);
+        if (announcement_) at_most(*announcement_ - Clock::now());
+        return interest;
+    } catch (const sdbus::Error& error) {
+        throw BusFailure(fmt::format("the system bus has gone: {}", error.getMessage()));
+    }
+}
+
+void Service::announce_changes() {
+    if (gateway_.journal().empty()) return;
+    if (!announcement_) announcement_ = Clock::now() + announcement_delay;
+    if (Clock::now() < *announcement_) return;
+    announcement_.reset();
+
+    const auto changes = gateway_.journal().drain();
+    if (changes.reset) {
+        adaptor_->emitReset(gateway_.generation());
+        return;
+    }
+    std::vector<Row> changed;
+    for (const auto id : changes.changed) {
+        if (const auto* row = gateway_.reservations().find(id)) changed.push_back(to_row(*row));
+    }
+    std::vector<std::uint64_t> removed;
+    for (const auto id : changes.removed) removed.push_back(number(id));
+    adaptor_->emitChanged(gateway_.generation(), changed, removed);
+}
+
+}  // namespace porthole::dbus

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+
+#include "core/event_loop.hpp"
+#include "core/gateway.hpp"
+#include "core/log.hpp"
+#include "core/store.hpp"
+#include "dbus/service.hpp"
+#include "netlink/rtnetlink.hpp"
+#include "nft/firewall_table.hpp"
+#include "options.hpp"
+#include "sources.hpp"
+
+namespace porthole {
+namespace {
+
+Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+OpenedStore open_store(const std::filesystem::path& directory) {
+    auto opened = Store::open(directory);
+    if (!opened.kept_aside.empty()) log::error("database-kept-aside", "{}", opened.kept_aside);
+    return opened;
+}
+
+void run(const Options& options) {
+    const auto read = [&options] { return read_configuration(options); };
+    auto configuration = read();
+
+    dbus::Bus bus;
+    netlink::InterfaceMonitor monitor;
+    netlink::InterfaceReader reader;
+    nft::FirewallTable table;
+    Gateway gateway(std::move(configuration), open_store(options.state), table, now);
+    gateway.start(reader.read());
+
+    dbus::Service service(bus, gateway, read);
+    InterfaceSource interfaces(monitor, reader, gateway);
+    ExpirySource expiry(gateway, now);
+    EventLoop loop;
+    SignalSource signals(loop, [&gateway, &read] {
+        try {
+            gateway.reload(read());
+            log::info("reloaded", "the configuration was read again");
+        } catch (const Error& error) {
+            log::error("reload-refused", "the old configuration stays: {}", error.what());
+        }
+    });
+    loop.add(signals);
+    loop.add(interfaces);
+    loop.add(expiry);
+    loop.add(service);
+
+    service.request_name();
+    log::info("ready", "{} reservations are in force", gateway.reservations().size());
+    loop.run();
+}
+
+}  // namespace
+}  // namespace porthole
+
+int main(int argc, char** argv) {
+    using namespace porthole;  // NOLINT(google-build-using-namespace)
+    int status = EXIT_SUCCESS;
+    try {
+        const auto options = read_options(argc, argv, status);
+        if (!options) return status;
+        if (options->check_configuration) {
+            read_configuration(*options);
+            return EXIT_SUCCESS;
+        }
+        run(*options);
+        return EXIT_SUCCESS;
+    } catch (const ConfigurationInvalid& invalid) {
+        log::error("configuration-invalid", "\n{}", invalid.what());
+    } catch (const KernelFailure& failure) {
+        const auto* const advice =
+            failure.code() == EPERM ? "; portholed needs the capability CAP_NET_ADMIN" : "";
+        log::error("kernel-failed", "{}{}", failure.what(), advice);
+    } catch (const std::exception& error) {
+        log::error("failed", "{}", error.what());
+    }
+    return EXIT_FAILURE;
+}
