@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/arguments.hpp"
+
+#include <charconv>
+#include <functional>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cli/exit_status.hpp"
+
+namespace porthole::cli {
+namespace {
+
+/// A number of the wire's type, in decimal digits.
+template <typename T>
+T parse_number(std::string_view field, const std::string& text) {
+    T value = 0;
+    const auto* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc() && rest == end) return value;
+    throw InvalidArgument(field, text,
+                          fmt::format("a number from 0 to {}", std::numeric_limits<T>::max()));
+}
+
+/// A subcommand while it is described to CLI11: its values go where they are wanted as they are
+/// read.
+class Description {
+  public:
+    Description(CLI::App& app, const char* name, const char* help)
+        : command_(*app.add_subcommand(name, help)) {}
+
+    void argument(const char* name, const char* help,
+                  const std::function<void(const std::string&)>& take) {
+        command_.add_option_function<std::string>(name, take, help)->required()->type_name("");
+    }
+
+    /// An option that the service knows by the same name; `to_wire` may throw InvalidArgument.
+    template <typename ToWire>
+    void option(Dictionary& dictionary, std::string key, const char* value, const char* help,
+                ToWire to_wire) {
+        const auto take = [&dictionary, key, to_wire](const std::string& text) {
+            dictionary[key] = sdbus::Variant(to_wire(key, text));
+        };
+        command_.add_option_function<std::string>("--" + key, take, help)->type_name(value);
+    }
+    void text(Dictionary& dictionary, const char* key, const char* value, const char* help) {
+        option(dictionary, key, value, help,
+               [](const std::string&, const std::string& text) { return text; });
+    }
+    void port(Dictionary& dictionary, const char* key, const char* help) {
+        option(dictionary, key, "N", help, [](const std::string& field, const std::string& text) {
+            return parse<Port>(field, text).value();
+        });
+    }
+    template <typename T>
+    void number(Dictionary& dictionary, const char* key, const char* value, const char* help) {
+        option(dictionary, key, value, help, parse_number<T>);
+    }
+    void if_generation(Dictionary& dictionary) {
+        number<std::uint64_t>(dictionary, "if-generation", "N",
+                              "Only if nothing has changed since generation N");
+    }
+
+    [[nodiscard]] CLI::App& command() { return command_; }
+    [[nodiscard]] bool given() const { return command_.parsed(); }
+
+  private:
+    CLI::App& command_;
+};
+
+std::variant<std::uint64_t, ExternalPort> parse_released(const std::string& text) {
+    const auto colon = text.find(':');
+    if (colon == std::string::npos) return parse_number<std::uint64_t>("ID", text);
+    return ExternalPort{text.substr(0, colon),
+                        parse<Port>("external-port", text.substr(colon + 1))};
+}
+
+}  // namespace
+
+std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& arguments) {
+    CLI::App app("Asks and tells the Porthole service.", "portholectl");
+    app.set_version_flag("--version", "portholectl " PORTHOLE_VERSION);
+    app.require_subcommand(0, 1);
+    app.fallthrough();
+    app.failure_message([](const CLI::App*, const CLI::Error& error) {
+        return fmt::format("portholectl: {}; see portholectl --help\n", error.what());
+    });
+    bool json = false;
+    app.add_flag("--json", json, "Print JSON");
+
+    Description status(app, "status", "Show what the service works with");
+
+    List wanted;
+    Description list(app, "list", "List reservations");
+    list.text(wanted.query, "host", "HOST", "Only those of this host");
+    list.text(wanted.query, "protocol", "P", "Only udp or tcp");
+    list.port(wanted.query, "port", "Only those with this internal or external port");
+    list.text(wanted.query, "origin", "O", "Only static, api or auto");
+    list.text(wanted.query, "state", "S", "Only settling, active or waiting");
+    list.text(wanted.query, "search", "T", "Only those with T in their host or comment");
+    list.text(wanted.query, "sort", "K", "Sort by a column: id, host, external-port, expires, ...");
+    list.command().add_flag_callback(
+        "--descending", [&] { wanted.query["descending"] = sdbus::Variant(true); },
+        "Sort the other way round");
+
+    const auto details = [](Description& command, Dictionary& dictionary) {
+        command.port(dictionary, "external-port", "The port on the WAN");
+        command.text(dictionary, "filtering", "MODE",
+                     "Who reaches it: address-dependent, address-and-port-dependent or "
+                     "endpoint-independent");
+        command.number<std::uint32_t>(dictionary, "lifetime", "S",
+                                      "Seconds until it is released; 0: never");
+        command.text(dictionary, "comment", "T", "At most 128 bytes");
+    };
+
+    Reserve reserved;
+    Description reserve(app, "reserve", "Reserve a port for a host, or renew its reservation");
+    reserve.argument("HOST", "IPv4, IPv6 or MAC address of a host on a LAN",
+                     [&](const std::string& text) { reserved.host = text; });
+    reserve.argument("PROTO", "udp or tcp",
+                     [&](const std::string& text) { reserved.protocol = text; });
+    reserve.argument("PORT", "The host's own port",
+                     [&](const std::string& text) { reserved.port = parse<Port>("PORT", text); });
+    details(reserve, reserved.options);
+    reserve.text(reserved.options, "on-conflict", "fail|next",
+                 "If the external port is taken: fail (default), or take the next free one");
+    reserve.if_generation(reserved.options);
+
+    Change changed;
+    Description change(app, "change", "Change a reservation");
+    change.argument("ID", "Of the reservation", [&](const std::string& text) {
+        changed.id = parse_number<std::uint64_t>("ID", text);
+    });
+    details(change, changed.changes);
+    change.if_generation(changed.options);
+
+    Release released;
+    Description release(app, "release", "Release reservations, all or none");
+    release.command()
+        .add_option_function<std::vector<std::string>>(
+            "ID|PROTO:EXTERNAL_PORT",
+            [&](const std::vector<std::string>& texts) {
+                for (const auto& text : texts)
+                    released.reservations.push_back(parse_released(text));
+            },
+            "Which ones")
+        ->required()
+        ->type_name("");
+    release.if_generation(released.options);
+
+    Description monitor(app, "monitor", "Print changes as they happen");
+
+    try {
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+        if (app.get_subcommands().empty()) throw CLI::RequiredError("A command");
+    } catch (const CLI::ParseError& stop) {
+        std::ostringstream text;
+        const auto code = app.exit(stop, text, text);
+        return Stop{code == 0 ? exit_done : exit_usage, text.str()};
+    } catch (const InvalidArgument& error) {
+        return Stop{exit_usage, fmt::format("portholectl: {}\n", error.what())};
+    }
+
+    if (list.given()) return Invocation{wanted, json};
+    if (reserve.given()) return Invocation{reserved, json};
+    if (change.given()) return Invocation{changed, json};
+    if (release.given()) return Invocation{released, json};
+    if (monitor.given()) return Invocation{Monitor{}, json};
+    return Invocation{Status{}, json};
+}
+
+}  // namespace porthole::cli

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/commands.hpp"
+
+#include <fmt/ostream.h>
+#include <fmt/ranges.h>
+
+#include "cli/exit_status.hpp"
+#include "cli/output.hpp"
+#include "cli/service.hpp"
+
+namespace porthole::cli {
+namespace {
+
+// What came from outside may not be UTF-8, as JSON has to be.
+std::string dump(const Json& json, int indent) {
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+/// Carries out a command; one operator() for each.
+class Runner {
+  public:
+    Runner(Service& service, bool json, std::ostream& out, std::ostream& err)
+        : service_(service), json_(json), out_(out), err_(err) {}
+
+    void operator()(const Status&) {
+        const auto status = to_json(service_.status());
+        show(status, status_text(status));
+    }
+
+    void operator()(const List& command) {
+        const auto [rows, generation] = service_.list(command.query);
+        auto array = Json::array();
+        for (const auto& row : rows) array.push_back(to_json(row));
+        show({{"reservations", array}, {"total", rows.size()}, {"generation", generation}},
+             reservation_table(rows));
+    }
+
+    void operator()(const Reserve& command) {
+        const auto row = service_.reserve(command);
+        show(row);
+        const auto wanted = command.options.find("external-port");
+        const auto port = wanted != command.options.end() ? wanted->second.get<std::uint16_t>()
+                                                          : command.port.value();
+        if (row.external_port != port) {
+            fmt::print(err_, "note: the external port is {}, not {}\n", row.external_port, port);
+        }
+    }
+
+    void operator()(const Change& command) { show(service_.change(command)); }
+
+    void operator()(const Release& command) {
+        const auto ids = service_.release(command);
+        show({{"released", ids}}, fmt::format("released {}\n", fmt::join(ids, ", ")));
+    }
+
+    void operator()(const Monitor&) {
+        const auto ready = [&](std::uint64_t generation) {
+            if (json_) {
+                line(event("start", generation));
+            } else {
+                fmt::print(err_, "watching from generation {}\n", generation);
+            }
+        };
+        service_.monitor(ready, [&](const Announcement& news) { announce(news); });
+    }
+
+  private:
+    static Json event(const char* name, std::uint64_t generation) {
+        return {{"event", name}, {"generation", generation}};
+    }
+
+    void announce(const Announcement& news) {
+        if (news.reset) line(event("reset", news.generation), "reset");
+        for (const auto& row : news.changed) {
+            auto json = event("changed", news.generation);
+            json["reservation"] = to_json(row);
+            line(json, "changed  " + reservation_line(row));
+        }
+        for (const auto id : news.removed) {
+            auto json = event("removed", news.generation);
+            json["id"] = id;
+            line(json, fmt::format("removed  {}", id));
+        }
+    }
+
+    /// One line, at once: somebody waits for it.
+    void line(const Json& json, const std::string& text = {}) {
+        out_ << (json_ ? dump(json, -1) : text) << std::endl;
+    }
+
+    void show(const Row& row) { show(to_json(row), reservation_table({row})); }
+    void show(const Json& json, const std::string& text) {
+        out_ << (json_ ? dump(json, 2) + '\n' : text);
+    }
+
+    Service& service_;
+    bool json_;
+    std::ostream& out_;
+    std::ostream& err_;
+};
+
+int report(const sdbus::Error& error, bool json, std::ostream& out, std::ostream& err) {
+    const auto message = explanation(error.getName(), error.getMessage());
+    fmt::print(err, "portholectl: {}\n", message);
+    if (json) out << dump({{"error", error.getName()}, {"message", message}}, 2) << '\n';
+    return exit_status(error.getName());
+}
+
+}  // namespace
+
+int run(const Invocation& invocation, std::ostream& out, std::ostream& err) {
+    try {
+        Service service;
+        std::visit(Runner(service, invocation.json, out, err), invocation.command);
+        return exit_done;
+    } catch (const sdbus::Error& error) {
+        return report(error, invocation.json, out, err);
+    }
+}
+
+}  // namespace porthole::cli

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <sdbus-c++/Types.h>
+
+#include "types/port.hpp"
+
+namespace porthole::cli {
+
+/// Options as the service gets them: what the command line has is named like the contract's keys,
+/// and apart from numbers it is the service that judges the values.
+using Dictionary = std::map<std::string, sdbus::Variant>;
+
+struct Status {};
+
+struct List {
+    Dictionary query;
+};
+
+struct Reserve {
+    std::string host;
+    std::string protocol;
+    Port port = Port::constant<1>();
+    Dictionary options;
+};
+
+struct Change {
+    std::uint64_t id = 0;
+    Dictionary changes;
+    Dictionary options;
+};
+
+struct ExternalPort {
+    std::string protocol;
+    Port port;
+};
+
+struct Release {
+    std::vector<std::variant<std::uint64_t, ExternalPort>> reservations;  ///< by id or by port
+    Dictionary options;
+};
+
+struct Monitor {};
+
+using Command = std::variant<Status, List, Reserve, Change, Release, Monitor>;
+
+struct Invocation {
+    Command command;
+    bool json = false;
+};
+
+/// There is nothing to run: help or the version was asked for, or the command line is wrong.
+struct Stop {
+    int status = 0;    ///< of the process
+    std::string text;  ///< for standard output if the status is 0, else for standard error
+};
+
+/// `arguments`: without the name of the program.
+std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& arguments);
+
+}  // namespace porthole::cli

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/arguments.hpp"
+
+namespace porthole::cli {
+
+/// Keys stay in the order in which they were set.
+using Json = nlohmann::ordered_json;
+
+/// A reservation as the service shows it.
+struct Row {
+    std::uint64_t id = 0;
+    std::string host;
+    std::string protocol;
+    std::uint16_t internal_port = 0;
+    std::uint16_t external_port = 0;
+    std::string filtering;
+    std::string origin;
+    std::string state;
+    std::string comment;
+    std::int64_t expires = 0;    ///< Unix seconds, 0: never
+    std::int64_t last_seen = 0;  ///< Unix seconds, 0: never
+    Dictionary extras;
+};
+
+/// From the contract's (tssqqssssxxa{sv}).
+template <typename... Fields>
+Row to_row(const std::tuple<Fields...>& wire) {
+    return std::apply([](const Fields&... field) { return Row{field...}; }, wire);
+}
+
+/// null for a D-Bus type that the contract does not use.
+Json to_json(const sdbus::Variant& value);
+Json to_json(const Dictionary& dictionary);
+Json to_json(const Row& row);
+
+using Cells = std::vector<std::string>;
+
+/// Lines of cells with columns as wide as their widest cell, two spaces between them, none at the
+/// end.
+std::string table(const std::vector<Cells>& lines);
+
+/// One line for every row, with a line of headings.
+std::string reservation_table(const std::vector<Row>& rows);
+/// The cells of one row without headings, for a line of its own.
+std::string reservation_line(const Row& row);
+
+/// What `portholectl status` says to people; `status` is what it says with --json.
+std::string status_text(const Json& status);
+
+}  // namespace porthole::cli

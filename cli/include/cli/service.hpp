@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include "cli/output.hpp"
+#include "dbus/gateway1_proxy.hpp"
+
+namespace porthole::cli {
+
+/// What the service announces.
+struct Announcement {
+    std::uint64_t generation = 0;
+    bool reset = false;  ///< everything may have changed
+    std::vector<Row> changed;
+    std::vector<std::uint64_t> removed;
+};
+
+/// The service on the system bus, or on the one that DBUS_SYSTEM_BUS_ADDRESS names. Everything
+/// throws sdbus::Error.
+class Service {
+  public:
+    using Announced = std::function<void(const Announcement&)>;
+
+    Service();
+
+    Dictionary status();
+    /// All pages of a list, and the generation that they belong to.
+    std::pair<std::vector<Row>, std::uint64_t> list(const Dictionary& query);
+    Row reserve(const Reserve& request);
+    Row change(const Change& request);
+    /// The ids of what was released.
+    std::vector<std::uint64_t> release(const Release& request);
+    /// Calls `announced` until the service leaves the bus, which it reports by throwing. `ready` is
+    /// called with the generation after which nothing is missed.
+    void monitor(const std::function<void(std::uint64_t generation)>& ready, Announced announced);
+
+  private:
+    class Proxy final : public sdbus::ProxyInterfaces<org::porthole::Gateway1::Reservations_proxy,
+                                                      org::porthole::Gateway1::Manager_proxy> {
+      public:
+        explicit Proxy(sdbus::IConnection& connection);
+        ~Proxy() { unregisterProxy(); }
+        Proxy(const Proxy&) = delete;
+        Proxy& operator=(const Proxy&) = delete;
+        Proxy(Proxy&&) = delete;
+        Proxy& operator=(Proxy&&) = delete;
+
+        /// Nothing is subscribed before this is called.
+        void subscribe(Announced announced);
+
+      private:
+        using Wire = sdbus::Struct<std::uint64_t, std::string, std::string, std::uint16_t,
+                                   std::uint16_t, std::string, std::string, std::string,
+                                   std::string, std::int64_t, std::int64_t, Dictionary>;
+        void onChanged(const std::uint64_t& generation, const std::vector<Wire>& changed,
+                       const std::vector<std::uint64_t>& removed) override;
+        void onReset(const std::uint64_t& generation) override;
+
+        Announced announced_;
+    };
+
+    std::optional<std::pair<std::vector<Row>, std::uint64_t>> list_once(const Dictionary& query);
+    std::uint64_t find(const ExternalPort& port);
+
+    std::unique_ptr<sdbus::IConnection> connection_;
+    Proxy proxy_;
+};
+
+}  // namespace porthole::cli

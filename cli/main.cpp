@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <exception>
+#include <iostream>
+
+#include "cli/arguments.hpp"
+#include "cli/commands.hpp"
+#include "cli/exit_status.hpp"
+
+int main(int argc, char** argv) {
+    using namespace porthole::cli;
+    try {
+        const auto parsed = parse_arguments({argv + 1, argv + argc});
+        if (const auto* stop = std::get_if<Stop>(&parsed)) {
+            (stop->status == exit_done ? std::cout : std::cerr) << stop->text;
+            return stop->status;
+        }
+        const auto status = run(std::get<Invocation>(parsed), std::cout, std::cerr);
+        if (std::cout.flush()) return status;
+        std::cerr << "portholectl: cannot write the output\n";
+    } catch (const std::exception& error) {
+        std::cerr << "portholectl: " << error.what() << '\n';
+    }
+    return exit_failed;
+}

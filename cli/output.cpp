@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/output.hpp"
+
+#include <algorithm>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace porthole::cli {
+namespace {
+
+template <typename T>
+Json json_of(const T& value) {
+    return value;
+}
+Json json_of(const Dictionary& dictionary) { return to_json(dictionary); }
+Json json_of(const std::vector<Dictionary>& dictionaries) {
+    auto array = Json::array();
+    for (const auto& dictionary : dictionaries) array.push_back(to_json(dictionary));
+    return array;
+}
+
+template <typename... Types>
+Json json_if_one_of(const sdbus::Variant& value) {
+    Json json;
+    const auto take = [&]<typename T>(std::in_place_type_t<T>) {
+        if (!value.containsValueOfType<T>()) return false;
+        json = json_of(value.get<T>());
+        return true;
+    };
+    static_cast<void>((take(std::in_place_type<Types>) || ...));
+    return json;
+}
+
+std::string time_text(std::int64_t seconds) {
+    if (seconds == 0) return "never";
+    return fmt::format("{:%FT%TZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
+Cells cells(const Row& row) {
+    return {std::to_string(row.id),
+            row.host,
+            row.protocol,
+            std::to_string(row.internal_port),
+            std::to_string(row.external_port),
+            row.filtering,
+            row.origin,
+            row.state,
+            time_text(row.expires),
+            row.comment};
+}
+
+// Code points: every byte but those that continue one.
+std::size_t width(const std::string& cell) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        cell, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
+}
+
+}  // namespace
+
+Json to_json(const sdbus::Variant& value) {
+    return json_if_one_of<std::string, bool, std::uint8_t, std::int16_t, std::uint16_t,
+                          std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, double,
+                          std::vector<std::string>, Dictionary, std::vector<Dictionary>>(value);
+}
+
+Json to_json(const Dictionary& dictionary) {
+    auto object = Json::object();
+    for (const auto& [key, value] : dictionary) object[key] = to_json(value);
+    return object;
+}
+
+Json to_json(const Row& row) {
+    Json object{{"id", row.id},
+                {"host", row.host},
+                {"protocol", row.protocol},
+                {"internal-port", row.internal_port},
+                {"external-port", row.external_port},
+                {"filtering", row.filtering},
+                {"origin", row.origin},
+                {"state", row.state},
+                {"comment", row.comment},
+                {"expires", row.expires},
+                {"last-seen", row.last_seen}};
+    for (const auto& [key, value] : row.extras) object[key] = to_json(value);
+    return object;
+}
+
+std::string table(const std::vector<Cells>& lines) {
+    std::vector<std::size_t> widths;
+    for (const auto& line : lines) {
+        widths.resize(std::max(widths.size(), line.size()));
+        for (std::size_t i = 0; i < line.size(); ++i)
+            widths[i] = std::max(widths[i], width(line[i]));
+    }
+    std::string text;
+    for (const auto& line : lines) {
+        std::string printed;
+        for (std::size_t i = 0; i < line.size(); ++i) {
+            printed += line[i];
+            printed.append(widths[i] - width(line[i]) + 2, ' ');
+        }
+        printed.erase(printed.find_last_not_of(' ') + 1);
+        text += printed + '\n';
+    }
+    return text;
+}
+
+std::string reservation_table(const std::vector<Row>& rows) {
+    std::vector<Cells> lines{{"ID", "HOST", "PROTO", "PORT", "EXTERNAL", "FILTERING", "ORIGIN",
+                              "STATE", "EXPIRES", "COMMENT"}};
+    for (const auto& row : rows) lines.push_back(cells(row));
+    return table(lines);
+}
+
+std::string reservation_line(const Row& row) {
+    auto line = table({cells(row)});
+    line.pop_back();
+    return line;
+}
+
+std::string status_text(const Json& status) {
+    const auto reservations = status.value("reservations", 0U);
+    auto text =
+        fmt::format("Porthole {}: {} reservation{}, generation {}, masquerade {}\n",
+                    status.value("version", "?"), reservations, reservations == 1 ? "" : "s",
+                    status.value("generation", std::uint64_t{0}),
+                    status.value("masquerade", false) ? "on" : "off");
+    std::vector<Cells> lines{{"INTERFACE", "SIDE", "ADDRESSES", "REASON"}};
+    for (const auto* side : {"wans", "lans", "others"}) {
+        for (const auto& interface : status.value(side, Json::array())) {
+            const auto addresses = interface.value("addresses", std::vector<std::string>());
+            lines.push_back({interface.value("interface", ""), interface.value("side", ""),
+                             addresses.empty() ? "-" : fmt::format("{}", fmt::join(addresses, ",")),
+                             interface.value("reason", "")});
+        }
+    }
+    text += table(lines);
+    for (const auto& warning : status.value("warnings", std::vector<std::string>())) {
+        text += fmt::format("warning: {}\n", warning);
+    }
+    return text;
+}
+
+}  // namespace porthole::cli

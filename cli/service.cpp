@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/service.hpp"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+namespace porthole::cli {
+namespace {
+
+constexpr auto service_name = "org.porthole.Gateway1";
+constexpr auto object_path = "/org/porthole/Gateway1";
+constexpr std::uint32_t page_rows = 500;
+
+std::unique_ptr<sdbus::IConnection> connect() {
+    try {
+        return sdbus::createSystemBusConnection();
+    } catch (const sdbus::Error& error) {
+        const auto* address = std::getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        throw sdbus::Error(
+            "org.freedesktop.DBus.Error.NoServer",
+            fmt::format("cannot connect to the system bus{}{}: {}; is its daemon running?",
+                        address != nullptr ? " at " : "", address != nullptr ? address : "",
+                        error.getMessage()));
+    }
+}
+
+}  // namespace
+
+Service::Proxy::Proxy(sdbus::IConnection& connection)
+    : ProxyInterfaces(connection, service_name, object_path) {}
+
+void Service::Proxy::subscribe(Announced announced) {
+    announced_ = std::move(announced);
+    registerProxy();
+}
+
+void Service::Proxy::onChanged(const std::uint64_t& generation, const std::vector<Wire>& changed,
+                               const std::vector<std::uint64_t>& removed) {
+    Announcement announcement{generation, false, {}, removed};
+    for (const auto& row : changed) announcement.changed.push_back(to_row(row));
+    announced_(announcement);
+}
+
+void Service::Proxy::onReset(const std::uint64_t& generation) {
+    announced_({generation, true, {}, {}});
+}
+
+Service::Service() : connection_(connect()), proxy_(*connection_) {}
+
+Dictionary Service::status() {
+    auto status = proxy_.Status();
+    status["version"] = sdbus::Variant(proxy_.Version());
+    status["features"] = sdbus::Variant(proxy_.Features());
+    return status;
+}
+
+std::pair<std::vector<Row>, std::uint64_t> Service::list(const Dictionary& query) {
+    constexpr int attempts = 10;
+    for (int i = 0; i < attempts; ++i) {
+        if (auto rows = list_once(query)) return *std::move(rows);
+    }
+    throw sdbus::Error("org.porthole.Gateway1.Error.Busy",
+                       "the reservations change faster than they can be listed; try again later");
+}
+
+// Nothing if there was a change between two pages, which then do not fit together.
+std::optional<std::pair<std::vector<Row>, std::uint64_t>> Service::list_once(
+    const Dictionary& query) {
+    std::vector<Row> rows;
+    std::optional<std::uint64_t> first_generation;
+    for (;;) {
+        const auto [page, total, generation] =
+            proxy_.List(query, static_cast<std::uint32_t>(rows.size()), page_rows);
+        if (first_generation.value_or(generation) != generation) return std::nullopt;
+        first_generation = generation;
+        for (const auto& row : page) rows.push_back(to_row(row));
+        if (page.empty() || rows.size() >= total) return std::pair(std::move(rows), generation);
+    }
+}
+
+Row Service::reserve(const Reserve& request) {
+    return to_row(
+        proxy_.Reserve(request.host, request.protocol, request.port.value(), request.options));
+}
+
+Row Service::change(const Change& request) {
+    return to_row(proxy_.Change(request.id, request.changes, request.options));
+}
+
+std::vector<std::uint64_t> Service::release(const Release& request) {
+    std::vector<std::uint64_t> ids;
+    for (const auto& reservation : request.reservations) {
+        const auto* id = std::get_if<std::uint64_t>(&reservation);
+        ids.push_back(id != nullptr ? *id : find(std::get<ExternalPort>(reservation)));
+    }
+    proxy_.Release(ids, request.options);
+    return ids;
+}
+
+std::uint64_t Service::find(const ExternalPort& port) {
+    const auto found = proxy_.Find(port.protocol, port.port.value());
+    if (!found.empty()) return to_row(found.front()).id;
+    throw sdbus::Error(
+        "org.porthole.Gateway1.Error.NoSuchReservation",
+        fmt::format("nobody owns the external {} port {}", port.protocol, port.port.value()));
+}
+
+void Service::monitor(const std::function<void(std::uint64_t)>& ready, Announced announced) {
+    const auto bus =
+        sdbus::createProxy(*connection_, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+    bus->uponSignal("NameOwnerChanged")
+        .onInterface("org.freedesktop.DBus")
+        .call([this](const std::string& name, const std::string& /*before*/,
+                     const std::string& owner) {
+            if (name == service_name && owner.empty()) connection_->leaveEventLoop();
+        });
+    bus->finishRegistration();
+    proxy_.subscribe(std::move(announced));
+
+    ready(proxy_.Generation());
+    connection_->enterEventLoop();
+    throw sdbus::Error("org.freedesktop.DBus.Error.Disconnected", "it has left the bus");
+}
+
+}  // namespace porthole::cli
