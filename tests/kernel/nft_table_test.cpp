@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Table inet porthole in the running kernel, as nft(8) reads it back.
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/desired_firewall.hpp"
+#include "core/perimeter.hpp"
+#include "lab/namespace.hpp"
+#include "lab/process.hpp"
+#include "nft/firewall_table.hpp"
+
+namespace porthole {
+namespace {
+
+using testing::HasSubstr;
+
+class NftTable : public testing::Test {
+  protected:
+    [[nodiscard]] std::string listed() const {
+        return lab::output_of(gateway, {"nft", "-s", "list", "table", "inet", "porthole"});
+    }
+    void nft(const std::string& script) const {
+        lab::output_of(gateway, {"nft", "-f", "-"}, {.input = script});
+    }
+
+    lab::Namespace gateway{"gateway"};
+    nft::FirewallTable table = gateway.run([] { return nft::FirewallTable(); });
+};
+
+InterfaceName interface(std::string_view name) { return parse<InterfaceName>("interface", name); }
+Network network(std::string_view text) { return parse<Network>("network", text); }
+
+Mapping mapping(Protocol protocol, std::string_view host, std::uint16_t internal,
+                std::uint16_t external) {
+    return {protocol, parse<Address>("host", host), *Port::from(internal), *Port::from(external)};
+}
+
+std::string golden(const std::string& name) {
+    const auto path = std::string(PORTHOLE_SOURCE_DIR "/tests/kernel/golden/") + name;
+    std::ifstream stream(path);
+    EXPECT_TRUE(stream) << path;
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return text.str();
+}
+
+// eth0 leads out, br-lan and eth1.20 lead in; docker0 is somebody else's.
+InterfaceSnapshot house() {
+    const auto address = [](int index, std::string_view text, unsigned length) {
+        return LinkAddress{index, parse<Address>("address", text), length};
+    };
+    return {
+        .links = {{2, interface("eth0"), LinkLayer::ethernet, "", true},
+                  {3, interface("br-lan"), LinkLayer::ethernet, "bridge", true},
+                  {4, interface("eth1.20"), LinkLayer::ethernet, "vlan", true},
+                  {5, interface("docker0"), LinkLayer::ethernet, "bridge", true}},
+        .addresses = {address(2, "203.0.113.1", 24), address(3, "192.168.2.1", 24),
+                      address(4, "10.20.0.1", 16), address(5, "172.17.0.1", 16)},
+        .default_routes = {{2, Family::ipv4, 0}},
+    };
+}
+
+constexpr auto house_configuration = R"(
+[nat]
+masquerade = true
+exempt = ["10.99.0.0/16", "192.168.77.0/24"]
+
+[[reservation]]
+host = "192.168.2.2"
+protocol = "udp"
+port = 51820
+
+[[reservation]]
+host = "192.168.2.3"
+protocol = "udp"
+port = 51820
+external-port = 51821
+
+[[reservation]]
+host = "10.20.0.7"
+protocol = "tcp"
+port = 22
+external-port = 2222
+)";
+
+TEST_F(NftTable, IsWhatTheConfigurationAsksFor) {
+    const auto configuration = parse_configuration(house_configuration, "porthole.toml");
+    const auto perimeter = choose_perimeter(configuration, house());
+    std::vector<ReserveRequest> requests;
+    for (const auto& row : configuration.reservations) {
+        requests.push_back({.internal = row.internal, .external_port = row.external_port});
+    }
+    Reservations reservations;
+    reservations.apply(reservations.configure(requests, Time{}).difference);
+
+    table.replace(desired_firewall(perimeter.scope, reservations));
+    EXPECT_EQ(listed(), golden("house.nft"));
+}
+
+TEST_F(NftTable, IsReadBackByNftAsItWasWritten) {
+    table.replace({.scope = {.wans = {interface("eth0")},
+                             .masquerade_wans = {interface("eth0")},
+                             .nat_sources = {network("192.168.2.0/24")},
+                             .exempt = {network("240.0.0.0/4")}},
+                   .mappings = {mapping(Protocol::udp, "192.168.2.2", 51820, 51820)}});
+    const auto before = listed();
+    nft("flush ruleset\n" + before);
+    EXPECT_EQ(listed(), before);
+}
+
+TEST_F(NftTable, LeavesEverybodyElsesTablesAlone) {
+    const std::string others = R"(table inet others {
+	chain forward {
+		type filter hook forward priority filter; policy drop;
+		udp dport 51820 accept
+	}
+}
+)";
+    nft(others);
+    table.replace({});
+    table.apply({.mappings = {.removed = {},
+                              .added = {mapping(Protocol::udp, "192.168.2.2", 51820, 51820)}}});
+    EXPECT_EQ(lab::output_of(gateway, {"nft", "list", "table", "inet", "others"}), others);
+}
+
+TEST_F(NftTable, HoldsNetworksUpToTheEdgesOfTheAddressSpace) {
+    const std::vector all{network("0.0.0.0/0")};
+    const std::vector halves{network("0.0.0.0/1"), network("128.0.0.0/1")};
+    const std::vector neighbours{network("10.0.0.0/9"), network("10.128.0.0/9"),
+                                 network("255.255.255.255/32")};
+    Firewall now;
+    table.replace(now);
+    for (const auto& networks : {all, halves, neighbours, all, {}}) {
+        const Firewall next{
+            .scope = {.wans = {}, .masquerade_wans = {}, .nat_sources = networks, .exempt = {}},
+            .mappings = {}};
+        table.apply(difference(now, next));
+        const auto grown = listed();
+        table.replace(next);
+        EXPECT_EQ(grown, listed());
+        now = next;
+    }
+}
+
+// Fails as a whole: the first element is new, the second one is there already.
+TEST_F(NftTable, ChangesAsAWholeOrNotAtAll) {
+    const auto there = mapping(Protocol::udp, "192.168.2.3", 51820, 51821);
+    table.replace({.scope = {}, .mappings = {there}});
+    const auto before = listed();
+    const FirewallDifference bad{
+        .mappings = {.removed = {},
+                     .added = {mapping(Protocol::udp, "192.168.2.2", 51820, 51820), there}}};
+    EXPECT_THROW(table.apply(bad), FirewallDrift);
+    EXPECT_EQ(listed(), before);
+}
+
+TEST_F(NftTable, SaysThatSomebodyRemovedIt) {
+    const FirewallDifference change{
+        .mappings = {.removed = {},
+                     .added = {mapping(Protocol::udp, "192.168.2.2", 51820, 51820)}}};
+    table.replace({});
+    nft("delete table inet porthole");
+    try {
+        table.apply(change);
+        FAIL() << "the table is gone, but changing it succeeded";
+    } catch (const FirewallDrift& drift) {
+        EXPECT_EQ(drift.code(), ENOENT);
+        EXPECT_THAT(
+            drift.what(),
+            HasSubstr("add element inet porthole exact { udp . 192.168.2.2 . 51820 : 51820 }"));
+    }
+}
+
+TEST_F(NftTable, SaysThatSomebodyRemovedAnElement) {
+    const auto gone = mapping(Protocol::tcp, "192.168.2.2", 22, 2222);
+    table.replace({.scope = {}, .mappings = {gone}});
+    nft("delete element inet porthole exact { tcp . 192.168.2.2 . 22 }");
+    EXPECT_THROW(table.apply({.mappings = {.removed = {gone}, .added = {}}}), FirewallDrift);
+}
+
+TEST_F(NftTable, HoldsAReservationForEveryPort) {
+    Firewall full;
+    for (const auto protocol : {Protocol::tcp, Protocol::udp}) {
+        for (std::uint32_t port = 1; port <= 65535; ++port) {
+            full.mappings.push_back({protocol, Address::v4(0xC0A80200U + port % 200 + 2),
+                                     *Port::from(port), *Port::from(port)});
+        }
+    }
+    std::ranges::sort(full.mappings);
+    table.replace(full);
+    table.apply(difference(full, {}));
+    const auto emptied = listed();
+    table.replace({});
+    EXPECT_EQ(emptied, listed());
+}
+
+// A random way through firewalls: whatever the steps were, the table equals one that was built
+// anew.
+class NftTableGrows : public NftTable, public testing::WithParamInterface<unsigned> {
+  protected:
+    Firewall random_firewall() {
+        Firewall firewall;
+        std::set<Mapping> mappings;
+        std::set<std::pair<Protocol, Port>> taken;
+        for (unsigned i = 0; i < below(40); ++i) {
+            const auto protocol = below(2) == 0 ? Protocol::udp : Protocol::tcp;
+            const auto external = *Port::from(51820 + below(60));
+            if (!taken.emplace(protocol, external).second) continue;
+            mappings.insert({protocol, Address::v4(0xC0A80202U + below(20)),
+                             *Port::from(51820 + below(2000)), external});
+        }
+        std::set<std::tuple<Protocol, Address, Port>> endpoints;
+        for (const auto& row : mappings) {
+            if (!endpoints.emplace(row.protocol, row.host, row.internal_port).second) continue;
+            firewall.mappings.push_back(row);
+        }
+        for (const auto* const name : {"eth0", "eth1", "ppp0", "wwan0"}) {
+            if (below(2) == 0) firewall.scope.wans.push_back(interface(name));
+            if (below(2) == 0) firewall.scope.masquerade_wans.push_back(interface(name));
+        }
+        for (const auto* const text :
+             {"10.0.0.0/9", "10.128.0.0/9", "172.16.0.0/12", "192.168.2.0/24", "192.168.3.0/24"}) {
+            if (below(2) == 0) firewall.scope.nat_sources.push_back(network(text));
+            if (below(2) == 0) firewall.scope.exempt.push_back(network(text));
+        }
+        return firewall;
+    }
+    unsigned below(unsigned limit) {
+        return std::uniform_int_distribution<unsigned>(0, limit - 1)(random_);
+    }
+
+  private:
+    std::mt19937 random_{GetParam()};
+};
+
+TEST_P(NftTableGrows, IntoWhatARebuildMakes) {
+    Firewall now;
+    table.replace(now);
+    for (int step = 0; step < 25; ++step) {
+        const auto next = random_firewall();
+        table.apply(difference(now, next));
+        now = next;
+    }
+    const auto grown = listed();
+    table.replace(now);
+    EXPECT_EQ(grown, listed());
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, NftTableGrows, testing::Range(1U, 9U));
+
+}  // namespace
+}  // namespace porthole

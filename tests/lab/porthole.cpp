@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "lab/porthole.hpp"
+
+#include <csignal>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace porthole::lab {
+namespace {
+
+Finished run_program(const Namespace& where, const Bus& bus, const char* program,
+                     std::vector<std::string> arguments, Setting setting) {
+    arguments.insert(arguments.begin(), program);
+    setting.environment.push_back(bus.environment());
+    return command(where, std::move(arguments), setting);
+}
+
+}  // namespace
+
+Porthole::Porthole(const Namespace& gateway, std::string_view configuration)
+    : gateway_(gateway), bus_(gateway) {
+    write_file(configuration_file(), configuration);
+    std::filesystem::create_directory(state_directory());
+}
+
+void Porthole::start(const Setting& setting) {
+    auto complete = setting;
+    complete.environment.push_back(bus_.environment());
+    complete.log = directory_ / "log";
+    daemon_.emplace(gateway_,
+                    std::vector<std::string>{PORTHOLED, "--config", configuration_file().string(),
+                                             "--state", state_directory().string()},
+                    complete);
+    if (!bus_.wait_for_owner("org.porthole.Gateway1", *daemon_, start_limit)) {
+        daemon_.reset();
+        throw std::runtime_error("portholed does not start: " + log());
+    }
+}
+
+int Porthole::stop() {
+    daemon_->signal(SIGTERM);
+    const auto status = daemon_->wait(start_limit);
+    if (!status) throw std::runtime_error("portholed does not stop: " + log());
+    daemon_.reset();
+    return *status;
+}
+
+void Porthole::kill() { daemon_.reset(); }
+
+Finished Porthole::run(std::vector<std::string> arguments, Setting setting) const {
+    return run_program(gateway_, bus_, PORTHOLED, std::move(arguments), std::move(setting));
+}
+
+Finished Porthole::ctl(std::vector<std::string> arguments, Setting setting) const {
+    return run_program(gateway_, bus_, PORTHOLECTL, std::move(arguments), std::move(setting));
+}
+
+std::filesystem::path Porthole::configuration_file() const { return directory_ / "porthole.toml"; }
+
+std::filesystem::path Porthole::state_directory() const { return directory_ / "state"; }
+
+std::string Porthole::log() const { return read_file(directory_ / "log"); }
+
+}  // namespace porthole::lab

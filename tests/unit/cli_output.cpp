@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/output.hpp"
+
+namespace porthole::cli {
+namespace {
+
+Row example() {
+    return {.id = 12,
+            .host = "192.168.2.2",
+            .protocol = "udp",
+            .internal_port = 51820,
+            .external_port = 51821,
+            .filtering = "address-and-port-dependent",
+            .origin = "api",
+            .state = "active",
+            .comment = "my laptop",
+            .expires = 0,
+            .last_seen = 1000,
+            .extras = {{"family", std::string("ipv4")}}};
+}
+
+TEST(CliTable, AlignsItsColumns) {
+    EXPECT_EQ(table({{"A", "B", "C"}, {"long", "x", "1"}, {"", "middle", ""}}),
+              "A     B       C\n"
+              "long  x       1\n"
+              "      middle\n");
+    EXPECT_EQ(table({}), "");
+}
+
+TEST(CliTable, CountsCharactersNotBytes) {
+    EXPECT_EQ(table({{"Grüße", "x"}, {"Gruss", "x"}}), "Grüße  x\nGruss  x\n");
+}
+
+TEST(CliTable, ShowsReservations) {
+    auto other = example();
+    other.id = 3;
+    other.comment = "";
+    other.expires = 1'800'000'000;
+    EXPECT_EQ(
+        reservation_table({example(), other}),
+        "ID  HOST         PROTO  PORT   EXTERNAL  FILTERING                   ORIGIN  STATE   "
+        "EXPIRES               COMMENT\n"
+        "12  192.168.2.2  udp    51820  51821     address-and-port-dependent  api     active  "
+        "never                 my laptop\n"
+        "3   192.168.2.2  udp    51820  51821     address-and-port-dependent  api     active  "
+        "2027-01-15T08:00:00Z\n");
+}
+
+TEST(CliTable, ShowsOneReservationOnOneLine) {
+    EXPECT_EQ(reservation_line(example()),
+              "12  192.168.2.2  udp  51820  51821  address-and-port-dependent  api  active  never  "
+              "my laptop");
+}
+
+TEST(CliJson, HasTheNamesOfTheContract) {
+    EXPECT_EQ(to_json(example()).dump(),
+              R"({"id":12,"host":"192.168.2.2","protocol":"udp","internal-port":51820,)"
+              R"("external-port":51821,"filtering":"address-and-port-dependent","origin":"api",)"
+              R"("state":"active","comment":"my laptop","expires":0,"last-seen":1000,)"
+              R"("family":"ipv4"})");
+}
+
+TEST(CliJson, TakesEveryTypeOfTheContract) {
+    const Dictionary inner{{"flag", true}};
+    const Dictionary values{{"s", std::string("text")},
+                            {"b", false},
+                            {"q", std::uint16_t{65535}},
+                            {"u", std::uint32_t{1}},
+                            {"t", UINT64_MAX},
+                            {"x", std::int64_t{-1}},
+                            {"as", std::vector<std::string>{"a", "b"}},
+                            {"a{sv}", inner},
+                            {"aa{sv}", std::vector<Dictionary>{inner, {}}},
+                            {"o", sdbus::ObjectPath("/unknown")}};
+    EXPECT_EQ(to_json(values).dump(),
+              R"({"aa{sv}":[{"flag":true},{}],"as":["a","b"],"a{sv}":{"flag":true},"b":false,)"
+              R"("o":null,"q":65535,"s":"text","t":18446744073709551615,"u":1,"x":-1})");
+}
+
+TEST(CliRow, IsReadFromTheWire) {
+    const auto row = to_row(std::tuple(
+        std::uint64_t{12}, std::string("host"), std::string("udp"), std::uint16_t{1},
+        std::uint16_t{2}, std::string("filtering"), std::string("origin"), std::string("state"),
+        std::string("comment"), std::int64_t{3}, std::int64_t{4}, Dictionary()));
+    EXPECT_EQ(row.id, 12U);
+    EXPECT_EQ(row.internal_port, 1);
+    EXPECT_EQ(row.external_port, 2);
+    EXPECT_EQ(row.state, "state");
+    EXPECT_EQ(row.comment, "comment");
+    EXPECT_EQ(row.expires, 3);
+    EXPECT_EQ(row.last_seen, 4);
+}
+
+TEST(CliStatus, IsReadable) {
+    const auto status = Json::parse(R"({"version":"0.1.0","reservations":1,"generation":7,
+        "masquerade":true,"warnings":["forwarding is off"],
+        "wans":[{"interface":"eth0","side":"wan","reason":"default route",
+                 "addresses":["203.0.113.2","2001:db8::2"]}],
+        "lans":[{"interface":"lan0","side":"lan","reason":"private address","addresses":[]}],
+        "others":[]})");
+    EXPECT_EQ(status_text(status),
+              "Porthole 0.1.0: 1 reservation, generation 7, masquerade on\n"
+              "INTERFACE  SIDE  ADDRESSES                REASON\n"
+              "eth0       wan   203.0.113.2,2001:db8::2  default route\n"
+              "lan0       lan   -                        private address\n"
+              "warning: forwarding is off\n");
+}
+
+TEST(CliStatus, MakesDoWithWhatAServiceOfAnotherVersionSays) {
+    EXPECT_EQ(status_text(Json::object()),
+              "Porthole ?: 0 reservations, generation 0, masquerade off\n"
+              "INTERFACE  SIDE  ADDRESSES  REASON\n");
+}
+
+}  // namespace
+}  // namespace porthole::cli

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/configuration.hpp"
+#include "core_support.hpp"
+
+namespace porthole {
+namespace {
+
+using namespace support;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pointwise;
+using ::testing::StartsWith;
+using ::testing::ThrowsMessage;
+
+// What is wrong with `text`, a line each: "LINE:COLUMN: KEY: MESSAGE".
+std::vector<std::string> errors_of(const std::string& text) {
+    std::vector<std::string> lines;
+    try {
+        parse_configuration(text, "porthole.toml");
+    } catch (const ConfigurationInvalid& invalid) {
+        std::istringstream message(invalid.what());
+        for (std::string line; std::getline(message, line);) {
+            lines.push_back(line.substr(std::string_view("porthole.toml:").size()));
+        }
+        EXPECT_EQ(lines.size(), invalid.errors().size());
+    }
+    return lines;
+}
+
+MATCHER(Begins, "each begins as listed") {
+    const auto& [line, beginning] = arg;
+    return std::string_view(line).starts_with(beginning);
+}
+
+TEST(ConfigurationTest, OfAnEmptyFileIsTheOneThatHoldsWithoutAFile) {
+    EXPECT_EQ(parse_configuration("", "porthole.toml"), Configuration());
+    EXPECT_EQ(parse_configuration("[wan]\n[lan]\n[nat]\n", "porthole.toml"), Configuration());
+    EXPECT_EQ(parse_configuration("[nat]\nsources = []\nexempt = []\nmasquerade = false\n",
+                                  "porthole.toml"),
+              Configuration());
+}
+
+TEST(ConfigurationTest, HasEverythingThatTheFileSays) {
+    const auto configuration = parse_configuration(R"(
+[wan]
+interfaces = ["wan", "pppoe-wan"]
+[lan]
+interfaces = ["br-lan"]
+[nat]
+masquerade = true
+sources = ["192.168.2.0/24"]
+exempt = ["10.9.0.0/16", "192.0.2.7/32"]
+[[reservation]]
+host = "192.168.2.2"
+protocol = "udp"
+port = 51820
+[[reservation]]
+host = "192.168.2.3"
+protocol = "tcp"
+port = 22
+external-port = 2222
+filtering = "address-and-port-dependent"
+comment = "Anna's laptop"
+)",
+                                                   "porthole.toml");
+    EXPECT_EQ(configuration.wan_interfaces, all<InterfaceName>({"wan", "pppoe-wan"}));
+    EXPECT_EQ(configuration.lan_interfaces, all<InterfaceName>({"br-lan"}));
+    EXPECT_TRUE(configuration.masquerade);
+    EXPECT_EQ(configuration.nat_sources, all<Network>({"192.168.2.0/24"}));
+    EXPECT_EQ(configuration.nat_exempt, all<Network>({"10.9.0.0/16", "192.0.2.7/32"}));
+    EXPECT_THAT(
+        configuration.reservations,
+        ElementsAre(
+            StaticReservation{endpoint("192.168.2.2", 51820), port(51820), std::nullopt, Comment()},
+            StaticReservation{endpoint("192.168.2.3", 22, Protocol::tcp), port(2222),
+                              Filtering::address_and_port_dependent, comment("Anna's laptop")}));
+}
+
+TEST(ConfigurationTest, ReportsAllErrorsAtOnceInTheOrderOfTheFile) {
+    const auto errors = errors_of(R"(colour = "red"
+lan.interfaces = "br-lan"
+lan.interface = "br-lan"
+[wan]
+interfaces = ["eth0", "a b", 7]
+[nat]
+masquerade = "yes"
+sources = ["192.168.2.1/24", "10.0.0.0/8", "10.0.0.0/33"]
+exempt = ["fd00::/8"]
+mode = 1
+[[reservation]]
+host = "224.0.0.1"
+protocol = "icmp"
+port = 0
+external-port = 65536
+filtering = "open"
+comment = "a\tb"
+extern-port = 1
+[[reservation]]
+host = 7
+protocol = true
+port = "51820"
+[[reservation]]
+[[reservation]]
+host = "02:00:5e:10:00:01"
+protocol = "udp"
+port = -1
+filtering = "endpoint-independent"
+)");
+    EXPECT_THAT(
+        errors,
+        Pointwise(Begins(),
+                  {"1:1: colour: unknown key; allowed here: wan, lan, nat, reservation",
+                   "2:18: lan.interfaces: expected an array of strings, found a string",
+                   "3:5: lan.interface: unknown key; allowed here: interfaces",
+                   "5:23: wan.interfaces[1]: invalid \"a b\": expected an interface name",
+                   "5:30: wan.interfaces[2]: expected an interface name",
+                   "7:14: nat.masquerade: expected true or false, found a string",
+                   "8:12: nat.sources[0]: invalid \"192.168.2.1/24\": expected a network",
+                   "8:44: nat.sources[2]: invalid \"10.0.0.0/33\": expected a network",
+                   "9:11: nat.exempt[0]: invalid \"fd00::/8\": expected an IPv4 network",
+                   "10:1: nat.mode: unknown key; allowed here: masquerade, sources, exempt",
+                   "12:8: reservation[0].host: invalid \"224.0.0.1\": expected the unicast",
+                   "13:12: reservation[0].protocol: invalid \"icmp\": expected \"udp\" or",
+                   "14:8: reservation[0].port: invalid \"0\": expected a port from 1 to 65535",
+                   "15:17: reservation[0].external-port: invalid \"65536\": expected a port",
+                   "16:13: reservation[0].filtering: invalid \"open\": expected",
+                   "17:11: reservation[0].comment: invalid \"a\tb\": expected at most 128 bytes",
+                   "18:1: reservation[0].extern-port: unknown key; allowed here: host, protocol",
+                   "20:8: reservation[1].host: expected the unicast IPv4, IPv6 or MAC",
+                   "21:12: reservation[1].protocol: expected \"udp\" or \"tcp\", found a bool",
+                   "22:8: reservation[1].port: expected a port from 1 to 65535, found a string",
+                   "23:1: reservation[2].host: is missing",
+                   "23:1: reservation[2].protocol: is missing",
+                   "23:1: reservation[2].port: is missing",
+                   "25:8: reservation[3].host: this version reserves for IPv4 addresses only",
+                   "27:8: reservation[3].port: invalid \"-1\": expected a port from 1 to 65535",
+                   "28:13: reservation[3].filtering: this version has"}));
+}
+
+TEST(ConfigurationTest, RefusesSectionsOfAWrongType) {
+    EXPECT_THAT(errors_of("wan = 1\nlan = []\nnat = \"no\"\nreservation = {}\n"),
+                Pointwise(Begins(), {"1:7: wan: expected a table, found an integer",
+                                     "2:7: lan: expected a table, found an array",
+                                     "3:7: nat: expected a table, found a string",
+                                     "4:15: reservation: expected an array of tables"}));
+    EXPECT_THAT(errors_of("reservation = [1.5, 2020-01-01]"),
+                Pointwise(Begins(), {"1:16: reservation[0]: expected a table, found a floating",
+                                     "1:21: reservation[1]: expected a table, found a date"}));
+}
+
+TEST(ConfigurationTest, RefusesAnInterfaceOnBothSides) {
+    EXPECT_THAT(
+        errors_of("wan.interfaces = [\"eth0\", \"eth1\"]\nlan.interfaces = [\"eth1\"]\n"),
+        Pointwise(Begins(), {"2:19: lan.interfaces[0]: \"eth1\" is in wan.interfaces too"}));
+}
+
+std::string row(std::string_view host, std::string_view protocol, std::string_view ports) {
+    return "[[reservation]]\nhost = \"" + std::string(host) + "\"\nprotocol = \"" +
+           std::string(protocol) + "\"\n" + std::string(ports) + "\n";
+}
+
+TEST(ConfigurationTest, RefusesReservationsThatContradictEachOther) {
+    const auto first = row("192.168.2.2", "udp", "port = 51820");
+    EXPECT_THAT(errors_of(first + row("192.168.2.2", "udp", "port = 51820\nexternal-port = 7")),
+                Pointwise(Begins(),
+                          {"5:1: reservation[1]: the same host, protocol and port as in line 1"}));
+    EXPECT_THAT(errors_of(first + row("192.168.2.3", "udp", "port = 51820")),
+                Pointwise(Begins(), {"5:1: reservation[1].external-port: external port 51820/udp "
+                                     "belongs to the reservation in line 1"}));
+    EXPECT_THAT(errors_of(first + row("192.168.2.3", "tcp", "port = 51820") +
+                          row("192.168.2.3", "udp", "port = 51820\nexternal-port = 51821")),
+                IsEmpty());
+}
+
+TEST(ConfigurationTest, DoesNotDeriveErrorsFromErrors) {
+    const auto first = row("192.168.2.2", "udp", "port = 51820");
+    EXPECT_THAT(errors_of(first + row("192.168.2.3", "udp", "port = 51820\nexternal-port = 0")),
+                Pointwise(Begins(), {"9:17: reservation[1].external-port: invalid \"0\""}));
+}
+
+TEST(ConfigurationTest, SaysWhereTheTomlIsBroken) {
+    EXPECT_THAT(errors_of("[wan]\ninterfaces = [\n"), Pointwise(Begins(), {"2:"}));
+    EXPECT_THAT(errors_of("[nat]\nmasquerade = true\nmasquerade = false\n"),
+                Pointwise(Begins(), {"3:"}));
+    EXPECT_THAT(errors_of("# Gr\xF6\xDF\n"), Pointwise(Begins(), {"1:"}));
+}
+
+TEST(ConfigurationTest, WritesOneLineForEachError) {
+    EXPECT_THAT([] { parse_configuration("\nwam = 1\nnat.masquerade = 0\n", "/etc/p.toml"); },
+                ThrowsMessage<InvalidArgument>(
+                    "/etc/p.toml:2:1: wam: unknown key; allowed here: wan, lan, nat, reservation\n"
+                    "/etc/p.toml:3:18: nat.masquerade: expected true or false, found an integer"));
+}
+
+TEST(ConfigurationTest, IsReadFromAFile) {
+    const TemporaryDirectory directory;
+    const auto file = directory / "porthole.toml";
+    write_file(file, "");
+    EXPECT_EQ(read_configuration(file), Configuration());
+    write_file(file, "[nat]\nmasquerade = true\n");
+    EXPECT_TRUE(read_configuration(file).masquerade);
+    write_file(file, "nat = 1");
+    EXPECT_THAT([&] { read_configuration(file); },
+                ThrowsMessage<ConfigurationInvalid>(StartsWith(file.string() + ":1:7: nat: ")));
+}
+
+TEST(ConfigurationTest, SaysWhyItsFileCannotBeRead) {
+    const TemporaryDirectory directory;
+    const auto missing = directory / "missing.toml";
+    EXPECT_THAT([&] { read_configuration(missing); },
+                ThrowsMessage<ConfigurationInvalid>(missing.string() +
+                                                    ": cannot be read: No such file or directory"));
+    EXPECT_THAT([&] { read_configuration(directory.path()); },
+                ThrowsMessage<ConfigurationInvalid>(directory.path().string() +
+                                                    ": cannot be read: Is a directory"));
+}
+
+}  // namespace
+}  // namespace porthole

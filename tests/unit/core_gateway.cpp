@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The order of things and what happens when one of them fails: on a real store, and on a packet
+// filter that fails on demand.
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "core/desired_firewall.hpp"
+#include "core/gateway.hpp"
+#include "core_support.hpp"
+
+namespace porthole {
+namespace {
+
+using namespace support;
+using namespace std::chrono_literals;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::SizeIs;
+using ::testing::ThrowsMessage;
+
+template <typename T>
+void replace_values(std::vector<T>& values, const SetDifference<T>& difference) {
+    for (const auto& value : difference.removed) {
+        EXPECT_EQ(std::erase(values, value), 1U) << "removes what is not there";
+    }
+    for (const auto& value : difference.added) {
+        EXPECT_EQ(std::ranges::count(values, value), 0) << "adds what is there";
+        values.push_back(value);
+    }
+    std::ranges::sort(values);
+}
+
+/// A packet filter that holds what it was given, and fails where a test wants it to.
+class FailingFirewall : public FirewallBackend {
+  public:
+    enum class Outcome { success, failure, drift };
+
+    void replace(const Firewall& firewall) override {
+        take_outcome();
+        held = firewall;
+        ++replaced;
+    }
+    void apply(const FirewallDifference& difference) override {
+        if (difference.empty()) return;
+        take_outcome();
+        replace_values(held.scope.wans, difference.wans);
+        replace_values(held.scope.masquerade_wans, difference.masquerade_wans);
+        replace_values(held.scope.nat_sources, difference.nat_sources);
+        replace_values(held.scope.exempt, difference.exempt);
+        replace_values(held.mappings, difference.mappings);
+        applied.push_back(difference);
+    }
+
+    void forget_calls() {
+        replaced = 0;
+        applied.clear();
+    }
+
+    Firewall held;
+    int replaced = 0;
+    std::vector<FirewallDifference> applied;
+    std::deque<Outcome> outcomes;  ///< of the next calls; success after that
+
+  private:
+    void take_outcome() {
+        if (outcomes.empty()) return;
+        const auto outcome = outcomes.front();
+        outcomes.pop_front();
+        if (outcome == Outcome::failure) throw KernelFailure("add element", 12, "");
+        if (outcome == Outcome::drift) throw FirewallDrift("delete element", 2, "");
+    }
+};
+
+using Outcome = FailingFirewall::Outcome;
+
+/// While it lives, no file can be written: as on a full disk, but for this process alone.
+class FullDisk {
+  public:
+    FullDisk() {
+        handler_ = std::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &limit_);
+        const rlimit none{0, limit_.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &none);
+    }
+    ~FullDisk() {
+        ::setrlimit(RLIMIT_FSIZE, &limit_);
+        (void)std::signal(SIGXFSZ, handler_);
+    }
+    FullDisk(const FullDisk&) = delete;
+    FullDisk& operator=(const FullDisk&) = delete;
+    FullDisk(FullDisk&&) = delete;
+    FullDisk& operator=(FullDisk&&) = delete;
+
+  private:
+    rlimit limit_{};
+    sighandler_t handler_ = SIG_DFL;
+};
+
+InterfaceSnapshot home(std::string_view wan_address = "203.0.113.2") {
+    return {{{2, parse<InterfaceName>("", "wan"), LinkLayer::ethernet, "", true},
+             {3, parse<InterfaceName>("", "br-lan"), LinkLayer::ethernet, "bridge", true}},
+            {{2, parse<Address>("", wan_address), 24}, {3, parse<Address>("", "192.168.2.1"), 24}},
+            {{2, Family::ipv4, 0}}};
+}
+
+const auto anna = endpoint("192.168.2.2", 51820);
+const auto ben = endpoint("192.168.2.3", 51820);
+const auto carl = endpoint("192.168.2.4", 51820);
+
+Mapping mapping(const Endpoint& internal, std::uint64_t external_port) {
+    return {internal.protocol, std::get<Address>(internal.host), internal.port,
+            port(external_port)};
+}
+
+Configuration configured(std::initializer_list<std::pair<Endpoint, std::uint64_t>> rows) {
+    Configuration configuration;
+    for (const auto& [internal, external_port] : rows) {
+        configuration.reservations.push_back(
+            {internal, port(external_port), std::nullopt, Comment()});
+    }
+    return configuration;
+}
+
+class GatewayTest : public ::testing::Test {
+  protected:
+    void SetUp() override { start({}); }
+    // Whatever happened: kernel, memory and store agree.
+    void TearDown() override {
+        EXPECT_EQ(firewall_.held,
+                  desired_firewall(gateway_->perimeter().scope, gateway_->reservations()));
+        const auto rows = gateway_->reservations();
+        const auto generation = gateway_->generation();
+        gateway_.reset();
+        const auto stored = Store::open(directory_.path());
+        EXPECT_EQ(stored.state.reservations, rows);
+        EXPECT_EQ(stored.state.generation, generation);
+    }
+
+    // Also a restart: what is stored stays.
+    void start(const Configuration& configuration) {
+        gateway_.reset();
+        gateway_ = std::make_unique<Gateway>(configuration, Store::open(directory_.path()),
+                                             firewall_, [this] { return now_; });
+        gateway_->start(home());
+        gateway_->journal().drain();
+        firewall_.forget_calls();
+    }
+    Reservation reserve(const ReserveRequest& request) {
+        return gateway_->reserve(request, std::nullopt);
+    }
+    void release(ReservationId id) { gateway_->release(std::array{id}, std::nullopt); }
+
+    // That `action` throws `Failure` with `message` and leaves everything as it was.
+    template <typename Failure, typename Action>
+    void expect_unchanged(const Action& action, const std::string& message) {
+        const auto rows = gateway_->reservations();
+        const auto generation = gateway_->generation();
+        const auto perimeter = gateway_->perimeter();
+        const auto held = firewall_.held;
+        EXPECT_THAT(action, ThrowsMessage<Failure>(HasSubstr(message)));
+        EXPECT_EQ(gateway_->reservations(), rows);
+        EXPECT_EQ(gateway_->generation(), generation);
+        EXPECT_EQ(gateway_->perimeter(), perimeter);
+        EXPECT_EQ(firewall_.held, held);
+        EXPECT_TRUE(gateway_->journal().empty());
+    }
+
+    TemporaryDirectory directory_;
+    FailingFirewall firewall_;
+    Time now_ = now;
+    std::unique_ptr<Gateway> gateway_;
+};
+
+TEST_F(GatewayTest, StartsWithWhatItsInterfacesSay) {
+    EXPECT_EQ(firewall_.held.scope.wans, all<InterfaceName>({"wan"}));
+    EXPECT_EQ(firewall_.held.scope.nat_sources, all<Network>({"192.168.2.0/24"}));
+    EXPECT_THAT(firewall_.held.mappings, IsEmpty());
+    const auto status = gateway_->status();
+    EXPECT_EQ(status.perimeter.interfaces.size(), 2U);
+    EXPECT_EQ(status.reservations, 0U);
+    EXPECT_EQ(status.generation, 0U);
+    EXPECT_THAT(status.warnings, IsEmpty());
+}
+
+TEST_F(GatewayTest, SendsExactlyWhatAReservationChanges) {
+    const auto row = reserve({.internal = anna});
+    EXPECT_EQ(row, *gateway_->reservations().find(anna));
+    ASSERT_THAT(firewall_.applied, SizeIs(1));
+    FirewallDifference expected;
+    expected.mappings.added = {mapping(anna, 51820)};
+    EXPECT_EQ(firewall_.applied[0], expected);
+
+    gateway_->change(row.id, {.external_port = port(7)}, std::nullopt);
+    expected.mappings = {{mapping(anna, 51820)}, {mapping(anna, 7)}};
+    ASSERT_THAT(firewall_.applied, SizeIs(2));
+    EXPECT_EQ(firewall_.applied[1], expected);
+
+    release(row.id);
+    expected.mappings = {{mapping(anna, 7)}, {}};
+    ASSERT_THAT(firewall_.applied, SizeIs(3));
+    EXPECT_EQ(firewall_.applied[2], expected);
+    EXPECT_EQ(firewall_.replaced, 0);
+    EXPECT_EQ(gateway_->generation(), 3U);
+}
+
+TEST_F(GatewayTest, CountsAndStoresWhatTheKernelDoesNotNeed) {
+    const auto row = reserve({.internal = anna});
+    firewall_.forget_calls();
+    const auto changed = gateway_->change(row.id, {.comment = comment("laptop")}, std::nullopt);
+    EXPECT_EQ(changed.comment, comment("laptop"));
+    EXPECT_EQ(gateway_->generation(), 2U);
+    reserve({.internal = anna});
+    EXPECT_EQ(gateway_->generation(), 2U) << "a renewal that changes nothing";
+    EXPECT_THAT(firewall_.applied, IsEmpty());
+}
+
+TEST_F(GatewayTest, TellsTheJournalWhatChanged) {
+    const auto first = reserve({.internal = anna});
+    const auto second = reserve({.internal = ben, .external_port = port(7)});
+    gateway_->journal().drain();
+    gateway_->change(second.id, {.comment = comment("laptop")}, std::nullopt);
+    release(first.id);
+    const auto entry = gateway_->journal().drain();
+    EXPECT_THAT(entry.changed, ElementsAre(second.id));
+    EXPECT_THAT(entry.removed, ElementsAre(first.id));
+}
+
+TEST_F(GatewayTest, ReservesManyInOneTransaction) {
+    const std::array requests{
+        ReserveRequest{.internal = ben},
+        ReserveRequest{.internal = anna, .on_conflict = OnConflict::next},
+    };
+    EXPECT_THAT(
+        gateway_->reserve_many(requests, std::nullopt),
+        ElementsAre(Pair(ReservationId{1}, port(51820)), Pair(ReservationId{2}, port(51821))));
+    EXPECT_EQ(gateway_->generation(), 1U);
+    ASSERT_THAT(firewall_.applied, SizeIs(1));
+    EXPECT_THAT(firewall_.applied[0].mappings.added,
+                ElementsAre(mapping(anna, 51821), mapping(ben, 51820)));
+    EXPECT_THAT(gateway_->reserve_many({}, std::nullopt), IsEmpty());
+}
+
+TEST_F(GatewayTest, NamesTheBadRowOfMany) {
+    const auto reserve_many = [&](const ReserveRequest& bad) {
+        return [this, requests = std::array{ReserveRequest{.internal = anna}, bad}] {
+            gateway_->reserve_many(requests, std::nullopt);
+        };
+    };
+    expect_unchanged<InvalidArgument>(reserve_many({.internal = endpoint("192.168.3.2", 7)}),
+                                      "rows[1]: invalid host \"192.168.3.2\"");
+    expect_unchanged<Refused>(reserve_many({.internal = endpoint("2001:db8::2", 7)}),
+                              "rows[1]: host \"2001:db8::2\"");
+    expect_unchanged<Refused>(
+        reserve_many({.internal = ben, .filtering = Filtering::endpoint_independent}),
+        "rows[1]: filtering \"endpoint-independent\"");
+    expect_unchanged<Refused>(reserve_many({.internal = ben}), "rows[1]: external port 51820/udp");
+    EXPECT_THAT(firewall_.applied, IsEmpty());
+}
+
+TEST_F(GatewayTest, RefusesWhatItCannotDo) {
+    const auto id = reserve({.internal = anna}).id;
+    EXPECT_THAT([&] { reserve({.internal = ben}); },
+                is_refused(Refusal::port_taken, "owned by 192.168.2.2"));
+    EXPECT_THAT([&] { reserve({.internal = endpoint("02:00:5e:10:00:01", 7)}); },
+                is_refused(Refusal::unsupported, "02:00:5e:10:00:01"));
+    const auto strict = Filtering::address_and_port_dependent;
+    const auto open = Filtering::endpoint_independent;
+    EXPECT_THAT([&] { reserve({.internal = anna, .filtering = open}); },
+                is_refused(Refusal::unsupported, "\"address-and-port-dependent\" only"));
+    EXPECT_THAT([&] { gateway_->change(id, {.filtering = open}, std::nullopt); },
+                is_refused(Refusal::unsupported, "\"endpoint-independent\""));
+    EXPECT_NO_THROW(gateway_->change(id, {.filtering = strict}, std::nullopt));
+    EXPECT_THAT([&] { release(ReservationId{9}); },
+                is_refused(Refusal::no_such_reservation, "reservation 9"));
+}
+
+TEST_F(GatewayTest, RefusesChangesOfWhoLookedBeforeAnotherChange) {
+    const auto id = reserve({.internal = anna}).id;
+    const std::array many{ReserveRequest{.internal = ben, .external_port = port(7)}};
+    for (const std::uint64_t stale : {0U, 2U}) {
+        const auto is_stale =
+            is_refused(Refusal::stale_generation, "if-generation " + std::to_string(stale) +
+                                                      ": the reservations are at generation 1");
+        EXPECT_THAT([&] { gateway_->reserve(many[0], stale); }, is_stale);
+        EXPECT_THAT([&] { gateway_->reserve_many(many, stale); }, is_stale);
+        EXPECT_THAT([&] { gateway_->change(id, {.external_port = port(8)}, stale); }, is_stale);
+        EXPECT_THAT([&] { gateway_->release(std::array{id}, stale); }, is_stale);
+    }
+    EXPECT_EQ(gateway_->generation(), 1U);
+    gateway_->reserve(many[0], 1);
+    gateway_->change(id, {.external_port = port(8)}, 2);
+    gateway_->release(std::array{id}, 3);
+    EXPECT_EQ(gateway_->generation(), 4U);
+}
+
+TEST_F(GatewayTest, ChangesNothingWhereTheKernelFails) {
+    const auto id = reserve({.internal = anna, .lifetime = 10s}).id;
+    gateway_->journal().drain();
+    now_ += 10s;
+    const std::array many{ReserveRequest{.internal = ben, .external_port = port(7)}};
+    const std::vector<std::function<void()>> actions{
+        [&] { reserve(many[0]); },
+        [&] { gateway_->reserve_many(many, std::nullopt); },
+        [&] { gateway_->change(id, {.external_port = port(8)}, std::nullopt); },
+        [&] { release(id); },
+        [&] { gateway_->expire(); },
+        [&] {
+            gateway_->reload(configured({{carl, 9}}));
+        },
+        [&] { gateway_->interfaces_changed({}); },
+    };
+    for (const auto& action : actions) {
+        firewall_.outcomes = {Outcome::failure};
+        expect_unchanged<KernelFailure>(action, "add element: Cannot allocate memory");
+        firewall_.outcomes = {Outcome::drift, Outcome::failure};
+        expect_unchanged<KernelFailure>(action, "add element: Cannot allocate memory");
+    }
+    reserve(many[0]);
+}
+
+TEST_F(GatewayTest, TakesTheKernelBackWhereTheStoreFails) {
+    const auto id = reserve({.internal = anna, .lifetime = 10s}).id;
+    gateway_->journal().drain();
+    now_ += 10s;
+    const std::array many{ReserveRequest{.internal = ben, .external_port = port(7)}};
+    auto other = configured({{carl, 9}});
+    other.masquerade = true;
+    const std::vector<std::function<void()>> actions{
+        [&] { reserve(many[0]); },
+        [&] { gateway_->reserve_many(many, std::nullopt); },
+        [&] { gateway_->change(id, {.external_port = port(8)}, std::nullopt); },
+        [&] { release(id); },
+        [&] { gateway_->expire(); },
+        [&] { gateway_->reload(other); },
+    };
+    for (const auto& action : actions) {
+        firewall_.forget_calls();
+        expect_unchanged<StorageFailure>(
+            [&] {
+                const FullDisk full_disk;
+                action();
+            },
+            "SQLite");
+        ASSERT_THAT(firewall_.applied, SizeIs(2));
+        EXPECT_EQ(firewall_.applied[1], firewall_.applied[0].inverse());
+    }
+    EXPECT_FALSE(gateway_->status().masquerade);
+    reserve(many[0]);
+}
+
+TEST_F(GatewayTest, TakesTheWholeTableBackWhereItChangedMeanwhile) {
+    reserve({.internal = anna});
+    gateway_->journal().drain();
+    firewall_.forget_calls();
+    firewall_.outcomes = {Outcome::success, Outcome::drift};
+    expect_unchanged<StorageFailure>(
+        [&] {
+            const FullDisk full_disk;
+            reserve({.internal = ben, .external_port = port(7)});
+        },
+        "SQLite");
+    EXPECT_EQ(firewall_.replaced, 1);
+}
+
+TEST_F(GatewayTest, RebuildsTheTableOnceWhereSomebodyChangedIt) {
+    reserve({.internal = anna});
+    firewall_.forget_calls();
+    firewall_.held = {};
+    firewall_.outcomes = {Outcome::drift};
+    reserve({.internal = ben, .external_port = port(7)});
+    EXPECT_EQ(firewall_.replaced, 1);
+    EXPECT_THAT(firewall_.applied, IsEmpty());
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(anna, 51820), mapping(ben, 7)));
+
+    auto configuration = configured({{carl, 9}});
+    configuration.masquerade = true;
+    firewall_.outcomes = {Outcome::drift};
+    gateway_->reload(configuration);
+    EXPECT_EQ(firewall_.replaced, 2);
+    EXPECT_EQ(firewall_.held.scope.masquerade_wans, all<InterfaceName>({"wan"}));
+    EXPECT_THAT(firewall_.held.mappings, SizeIs(3));
+}
+
+TEST_F(GatewayTest, TakesOverANewConfigurationAsADifference) {
+    gateway_->reload(configured({{anna, 7}, {ben, 8}}));
+    const auto id = gateway_->reservations().find(anna)->id;
+    firewall_.forget_calls();
+    auto configuration = configured({{anna, 8}, {carl, 9}});
+    configuration.masquerade = true;
+    configuration.nat_exempt = all<Network>({"10.9.0.0/16"});
+    gateway_->reload(configuration);
+    FirewallDifference expected;
+    expected.masquerade_wans.added = all<InterfaceName>({"wan"});
+    expected.exempt.added = configuration.nat_exempt;
+    expected.mappings = {{mapping(anna, 7), mapping(ben, 8)}, {mapping(anna, 8), mapping(carl, 9)}};
+    EXPECT_THAT(firewall_.applied, ElementsAre(expected));
+    EXPECT_EQ(gateway_->reservations().find(anna)->id, id);
+    EXPECT_EQ(gateway_->reservations().find(ben), nullptr);
+    EXPECT_TRUE(gateway_->status().masquerade);
+    EXPECT_EQ(gateway_->generation(), 2U);
+    gateway_->reload(configuration);
+    EXPECT_THAT(firewall_.applied, SizeIs(1));
+    EXPECT_EQ(gateway_->generation(), 2U);
+}
+
+TEST_F(GatewayTest, KeepsItsConfigurationWhereANewOneClashesWithAReservation) {
+    gateway_->reload(configured({{anna, 7}}));
+    reserve({.internal = ben});
+    gateway_->journal().drain();
+    auto configuration = configured({{anna, 8}, {carl, 51820}});
+    configuration.masquerade = true;
+    expect_unchanged<Refused>([&] { gateway_->reload(configuration); },
+                              "reservation[1]: external port 51820/udp is owned by 192.168.2.3");
+    EXPECT_FALSE(gateway_->status().masquerade);
+    gateway_->interfaces_changed(home("203.0.113.3"));
+    EXPECT_THAT(firewall_.held.scope.masquerade_wans, IsEmpty());
+}
+
+TEST_F(GatewayTest, StartsWithoutTheConfiguredRowsThatClashAndWarns) {
+    const auto id = reserve({.internal = anna}).id;
+    const auto configuration = configured({{ben, 51820}, {carl, 7}});
+    start(configuration);
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(anna, 51820), mapping(carl, 7)));
+    EXPECT_EQ(gateway_->reservations().find(ben), nullptr);
+    EXPECT_THAT(gateway_->status().warnings,
+                ElementsAre(AllOf(HasSubstr("reservation[0]"), HasSubstr("owned by 192.168.2.2"))));
+    release(id);
+    gateway_->reload(configuration);
+    EXPECT_THAT(gateway_->status().warnings, IsEmpty());
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 51820), mapping(carl, 7)));
+}
+
+TEST_F(GatewayTest, StartsWithoutWhatHasRunOutInTheMeantime) {
+    reserve({.internal = anna, .lifetime = 10s});
+    now_ += 10s;
+    start(configured({{ben, 51820}}));
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 51820)));
+    EXPECT_THAT(gateway_->status().warnings, IsEmpty());
+}
+
+TEST_F(GatewayTest, RestartsWithTheSameReservations) {
+    reserve({.internal = anna, .comment = comment("laptop")});
+    const auto configuration = configured({{ben, 7}});
+    start(configuration);
+    const auto rows = gateway_->reservations();
+    EXPECT_EQ(rows.size(), 2U);
+    EXPECT_EQ(gateway_->generation(), 2U);
+    start(configuration);
+    EXPECT_EQ(gateway_->reservations(), rows);
+    EXPECT_EQ(gateway_->generation(), 2U);
+    start({});
+    EXPECT_EQ(gateway_->reservations().find(ben), nullptr);
+    EXPECT_EQ(reserve({.internal = carl, .external_port = port(8)}).id, ReservationId{3});
+}
+
+TEST_F(GatewayTest, FollowsItsInterfacesWithoutTouchingReservations) {
+    reserve({.internal = anna});
+    firewall_.forget_calls();
+    gateway_->interfaces_changed(home("203.0.113.3"));
+    EXPECT_EQ(gateway_->perimeter().interfaces[1].addresses, all<Address>({"203.0.113.3"}));
+    EXPECT_THAT(firewall_.applied, IsEmpty());
+
+    auto without_wan = home();
+    without_wan.default_routes.clear();
+    gateway_->interfaces_changed(without_wan);
+    FirewallDifference expected;
+    expected.wans.removed = all<InterfaceName>({"wan"});
+    EXPECT_THAT(firewall_.applied, ElementsAre(expected));
+    EXPECT_THAT(gateway_->status().warnings, ElementsAre(HasSubstr("no WAN is known")));
+
+    gateway_->interfaces_changed({});
+    EXPECT_THAT(gateway_->status().warnings,
+                ElementsAre(HasSubstr("no WAN is known"), HasSubstr("no LAN")));
+    EXPECT_EQ(gateway_->generation(), 1U);
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(anna, 51820)));
+}
+
+TEST_F(GatewayTest, ReleasesWhatHasRunOut) {
+    const auto first = reserve({.internal = anna, .lifetime = 10s});
+    reserve({.internal = ben, .external_port = port(7), .lifetime = 20s});
+    gateway_->journal().drain();
+    EXPECT_EQ(gateway_->next_expiry(), now + 10s);
+    gateway_->expire();
+    EXPECT_TRUE(gateway_->journal().empty());
+    now_ += 10s;
+    gateway_->expire();
+    EXPECT_THAT(gateway_->journal().drain().removed, ElementsAre(first.id));
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 7)));
+    EXPECT_EQ(gateway_->next_expiry(), now + 20s);
+}
+
+}  // namespace
+}  // namespace porthole

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/reservations.hpp"
+#include "core_support.hpp"
+
+namespace porthole {
+namespace {
+
+using namespace support;
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const auto anna = endpoint("192.168.2.2", 51820);
+const auto ben = endpoint("192.168.2.3", 51820);
+const auto carl = endpoint("192.168.2.4", 51820);
+
+class ReservationsTest : public ::testing::Test {
+  protected:
+    Reservations all_;
+
+    const Reservation& reserve(const ReserveRequest& request, Origin origin = Origin::api,
+                               Time when = now) {
+        all_.apply(all_.reserve(request, origin, when));
+        return *all_.find(request.internal);
+    }
+    void configure(const std::vector<ReserveRequest>& wanted) {
+        const auto [difference, refused] = all_.configure(wanted, now);
+        EXPECT_THAT(refused, IsEmpty());
+        all_.apply(difference);
+    }
+};
+
+TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
+    const auto difference = all_.reserve({.internal = anna}, Origin::api, now);
+    EXPECT_EQ(all_.size(), 0U) << "deciding changed something";
+    const Reservation expected{ReservationId{1}, anna,
+                               port(51820),      Filtering::address_and_port_dependent,
+                               Origin::api,      ReservationState::active,
+                               Comment(),        std::nullopt,
+                               std::nullopt};
+    EXPECT_THAT(difference.before, IsEmpty());
+    EXPECT_THAT(difference.after, ElementsAre(expected));
+    all_.apply(difference);
+    EXPECT_EQ(*all_.find(ReservationId{1}), expected);
+    EXPECT_EQ(*all_.find(anna), expected);
+    EXPECT_EQ(*all_.find(Protocol::udp, port(51820)), expected);
+    EXPECT_EQ(all_.find(Protocol::tcp, port(51820)), nullptr);
+}
+
+TEST_F(ReservationsTest, GiveWhatARequestAsksFor) {
+    const auto& row = reserve({.internal = anna,
+                               .external_port = port(7),
+                               .filtering = Filtering::endpoint_independent,
+                               .lifetime = 60s,
+                               .comment = comment("laptop")},
+                              Origin::automatic);
+    EXPECT_EQ(row.external_port, port(7));
+    EXPECT_EQ(row.filtering, Filtering::endpoint_independent);
+    EXPECT_EQ(row.expires, now + 60s);
+    EXPECT_EQ(row.comment, comment("laptop"));
+    EXPECT_EQ(row.origin, Origin::automatic);
+}
+
+TEST_F(ReservationsTest, RenewedWithoutOptionsKeepEverythingButTheLifetime) {
+    const auto first = reserve({.internal = anna,
+                                .external_port = port(7),
+                                .filtering = Filtering::endpoint_independent,
+                                .lifetime = 60s,
+                                .comment = comment("laptop")},
+                               Origin::automatic);
+    auto expected = first;
+    expected.origin = Origin::api;
+    expected.expires = std::nullopt;
+    EXPECT_EQ(reserve({.internal = anna}), expected);
+    EXPECT_TRUE(all_.reserve({.internal = anna}, Origin::api, now + 1s).empty());
+}
+
+TEST_F(ReservationsTest, RenewedWithOptionsTakeThem) {
+    const auto first = reserve({.internal = anna, .lifetime = 60s});
+    const auto& row = reserve({.internal = anna,
+                               .external_port = port(7),
+                               .filtering = Filtering::endpoint_independent,
+                               .lifetime = 30s,
+                               .comment = comment("laptop")},
+                              Origin::api, now + 50s);
+    EXPECT_EQ(row.id, first.id);
+    EXPECT_EQ(row.external_port, port(7));
+    EXPECT_EQ(row.filtering, Filtering::endpoint_independent);
+    EXPECT_EQ(row.expires, now + 80s);
+    EXPECT_EQ(row.comment, comment("laptop"));
+    EXPECT_EQ(all_.find(Protocol::udp, port(51820)), nullptr);
+}
+
+TEST_F(ReservationsTest, NameTheOwnerOfAPortThatIsTaken) {
+    reserve({.internal = anna});
+    EXPECT_THAT(
+        [&] { reserve({.internal = ben}); },
+        is_refused(Refusal::port_taken, "51820/udp is owned by 192.168.2.2 (reservation 1, api)"));
+    reserve({.internal = endpoint("192.168.2.3", 51820, Protocol::tcp)});
+    EXPECT_EQ(all_.size(), 2U);
+}
+
+TEST_F(ReservationsTest, GiveTheSecondHostTheNextPortAndAlwaysTheSame) {
+    reserve({.internal = anna});
+    const ReserveRequest request{
+        .internal = ben, .external_port = port(51820), .on_conflict = OnConflict::next};
+    EXPECT_EQ(reserve(request).external_port, port(51821));
+    EXPECT_EQ(reserve(request).external_port, port(51821)) << "renewed";
+    reserve({.internal = carl, .on_conflict = OnConflict::next});
+    EXPECT_EQ(all_.find(carl)->external_port, port(51822));
+    all_.apply(all_.release(std::array{all_.find(ben)->id}));
+    EXPECT_EQ(
+        reserve({.internal = carl, .external_port = port(51820), .on_conflict = OnConflict::next})
+            .external_port,
+        port(51822))
+        << "a nearer port is free now, but remotes know this one";
+}
+
+TEST_F(ReservationsTest, FindTheNextFreePortWithinTheRangeOfThePort) {
+    const auto next = [&](std::uint64_t value) {
+        return all_.next_free_port(Protocol::udp, port(value));
+    };
+    EXPECT_EQ(next(51820), port(51821));
+    EXPECT_EQ(next(65535), port(1024));
+    EXPECT_EQ(next(1024), port(1025));
+    EXPECT_EQ(next(1023), port(1));
+    EXPECT_EQ(next(1), port(2));
+    for (const auto taken : {1U, 1024U, 65535U}) {
+        reserve({.internal = endpoint("192.168.2.2", taken)});
+    }
+    EXPECT_EQ(next(65535), port(1025));
+    EXPECT_EQ(next(65534), port(1025));
+    EXPECT_EQ(next(1023), port(2));
+    EXPECT_EQ(all_.next_free_port(Protocol::tcp, port(65535)), port(1024));
+}
+
+TEST_F(ReservationsTest, RefuseTheNextPortWhereItsRangeIsFull) {
+    std::vector<ReserveRequest> well_known;
+    for (std::uint64_t value = 1; value <= 1023; ++value) {
+        well_known.push_back({.internal = endpoint("192.168.2.2", value)});
+    }
+    std::vector<ReservationId> ids;
+    all_.apply(all_.reserve_many(well_known, Origin::api, now, ids));
+    EXPECT_EQ(all_.next_free_port(Protocol::udp, port(80)), std::nullopt);
+    EXPECT_THAT(
+        [&] {
+            reserve({.internal = endpoint("192.168.2.3", 80), .on_conflict = OnConflict::next});
+        },
+        is_refused(Refusal::limit_exceeded, "no external port of udp is free in the range of 80"));
+
+    all_.apply(all_.release(std::array{all_.find(Protocol::udp, port(79))->id}));
+    EXPECT_EQ(reserve({.internal = endpoint("192.168.2.3", 80), .on_conflict = OnConflict::next})
+                  .external_port,
+              port(79));
+}
+
+TEST_F(ReservationsTest, OfTheConfigurationCannotBeChangedByOthers) {
+    configure({{.internal = anna}});
+    const auto id = all_.find(anna)->id;
+    EXPECT_THAT([&] { reserve({.internal = anna, .external_port = port(7)}); },
+                is_refused(Refusal::read_only, "configuration file"));
+    EXPECT_THAT([&] { (void)all_.change(id, {.external_port = port(7)}, now); },
+                is_refused(Refusal::read_only, "reservation 1 of 192.168.2.2"));
+    EXPECT_THAT([&] { (void)all_.release(std::array{id}); },
+                is_refused(Refusal::read_only, "configuration file"));
+    EXPECT_THAT([&] { reserve({.internal = ben}); },
+                is_refused(Refusal::port_taken, "192.168.2.2 (reservation 1, static)"));
+}
+
+TEST_F(ReservationsTest, AreReservedTogetherInOrder) {
+    reserve({.internal = anna});
+    const std::array requests{
+        ReserveRequest{.internal = carl, .on_conflict = OnConflict::next},
+        ReserveRequest{.internal = anna, .external_port = port(7)},
+        ReserveRequest{.internal = ben},
+        ReserveRequest{.internal = carl, .comment = comment("again")},
+    };
+    std::vector<ReservationId> ids;
+    const auto difference = all_.reserve_many(requests, Origin::api, now, ids);
+    EXPECT_THAT(
+        ids, ElementsAre(ReservationId{2}, ReservationId{1}, ReservationId{3}, ReservationId{2}));
+    EXPECT_THAT(difference.before, SizeIs(1));
+    EXPECT_THAT(difference.after, SizeIs(3));
+    all_.apply(difference);
+    EXPECT_EQ(all_.find(carl)->external_port, port(51821)) << "anna still owned the port then";
+    EXPECT_EQ(all_.find(carl)->comment, comment("again"));
+    EXPECT_EQ(all_.find(anna)->external_port, port(7));
+    EXPECT_EQ(all_.find(ben)->external_port, port(51820));
+}
+
+TEST_F(ReservationsTest, AreReservedTogetherOrNotAtAll) {
+    reserve({.internal = anna, .external_port = port(9)});
+    const auto before = all_;
+    const std::array requests{ReserveRequest{.internal = ben},
+                              ReserveRequest{.internal = anna, .external_port = port(7)},
+                              ReserveRequest{.internal = carl}};
+    std::vector<ReservationId> ids;
+    EXPECT_THAT([&] { (void)all_.reserve_many(requests, Origin::api, now, ids); },
+                is_refused(Refusal::port_taken,
+                           "rows[2]: external port 51820/udp is owned by 192.168.2.3"));
+    EXPECT_EQ(all_, before);
+    EXPECT_TRUE(all_.reserve_many({}, Origin::api, now, ids).empty());
+    EXPECT_THAT(ids, IsEmpty());
+}
+
+TEST_F(ReservationsTest, ChangeOnlyWhatAChangeNames) {
+    const auto old = reserve({.internal = anna, .lifetime = 60s, .comment = comment("laptop")});
+    EXPECT_TRUE(all_.change(old.id, {}, now + 1s).empty());
+    EXPECT_TRUE(all_.change(old.id, {.external_port = old.external_port}, now + 1s).empty());
+
+    auto expected = old;
+    const auto change = [&](const ReservationChanges& changes) {
+        all_.apply(all_.change(old.id, changes, now + 50s));
+        EXPECT_EQ(*all_.find(old.id), expected);
+    };
+    expected.external_port = port(7);
+    change({.external_port = port(7)});
+    expected.filtering = Filtering::endpoint_independent;
+    change({.filtering = Filtering::endpoint_independent});
+    expected.expires = now + 80s;
+    change({.lifetime = 30s});
+    expected.expires = std::nullopt;
+    change({.lifetime = 0s});
+    expected.comment = Comment();
+    change({.comment = Comment()});
+    EXPECT_EQ(all_.find(Protocol::udp, port(7))->id, old.id);
+    EXPECT_EQ(all_.find(Protocol::udp, port(51820)), nullptr);
+}
+
+TEST_F(ReservationsTest, RefuseChangesToAPortThatIsTakenAndOfRowsThatAreNotThere) {
+    reserve({.internal = anna});
+    const auto id = reserve({.internal = ben, .external_port = port(7)}).id;
+    EXPECT_THAT([&] { (void)all_.change(id, {.external_port = port(51820)}, now); },
+                is_refused(Refusal::port_taken, "owned by 192.168.2.2 (reservation 1, api)"));
+    EXPECT_THAT([&] { (void)all_.change(ReservationId{9}, {}, now); },
+                is_refused(Refusal::no_such_reservation, "there is no reservation 9"));
+}
+
+TEST_F(ReservationsTest, AreReleasedTogetherOrNotAtAll) {
+    const auto first = reserve({.internal = anna});
+    const auto second = reserve({.internal = ben, .external_port = port(7)});
+    EXPECT_THAT(
+        [&] {
+            (void)all_.release(std::array{first.id, ReservationId{9}});
+        },
+        is_refused(Refusal::no_such_reservation, "there is no reservation 9"));
+    const auto difference = all_.release(std::array{second.id, first.id, second.id});
+    EXPECT_THAT(difference.before, ElementsAre(first, second));
+    EXPECT_THAT(difference.after, IsEmpty());
+    all_.apply(difference);
+    EXPECT_EQ(all_, Reservations());
+    EXPECT_EQ(reserve({.internal = anna}).id, ReservationId{3}) << "ids are never used again";
+}
+
+TEST_F(ReservationsTest, ExpireWhenTheirLifetimeIsOver) {
+    EXPECT_EQ(all_.next_expiry(), std::nullopt);
+    const auto late = reserve({.internal = anna, .lifetime = 20s});
+    const auto soon = reserve({.internal = ben, .external_port = port(7), .lifetime = 10s});
+    reserve({.internal = carl, .external_port = port(8)});
+    EXPECT_EQ(all_.next_expiry(), now + 10s);
+    EXPECT_TRUE(all_.expire(now + 9s).empty());
+    EXPECT_THAT(all_.expire(now + 10s).before, ElementsAre(soon));
+    EXPECT_THAT(all_.expire(now + 20s).before, ElementsAre(late, soon));
+    all_.apply(all_.expire(now + 20s));
+    EXPECT_EQ(all_.next_expiry(), std::nullopt);
+    EXPECT_NE(all_.find(carl), nullptr);
+}
+
+TEST_F(ReservationsTest, OfTheConfigurationFollowIt) {
+    configure({{.internal = anna}, {.internal = ben, .external_port = port(7)}});
+    const auto anna_id = all_.find(anna)->id;
+    EXPECT_EQ(all_.find(anna)->origin, Origin::configured);
+    EXPECT_TRUE(all_.configure(std::array{ReserveRequest{.internal = ben, .external_port = port(7)},
+                                          ReserveRequest{.internal = anna}},
+                               now)
+                    .difference.empty())
+        << "their order does not matter";
+
+    configure({{.internal = carl, .external_port = port(7)}, {.internal = anna}});
+    EXPECT_EQ(all_.find(ben), nullptr);
+    EXPECT_EQ(all_.find(carl)->external_port, port(7));
+    EXPECT_EQ(all_.find(anna)->id, anna_id);
+    configure({});
+    EXPECT_EQ(all_.size(), 0U);
+}
+
+TEST_F(ReservationsTest, OfTheConfigurationCanExchangeTheirPorts) {
+    configure({{.internal = anna}, {.internal = ben, .external_port = port(7)}});
+    const auto anna_id = all_.find(anna)->id;
+    const auto ben_id = all_.find(ben)->id;
+    configure({{.internal = anna, .external_port = port(7)}, {.internal = ben}});
+    EXPECT_EQ(all_.find(Protocol::udp, port(7))->id, anna_id);
+    EXPECT_EQ(all_.find(Protocol::udp, port(51820))->id, ben_id);
+}
+
+TEST_F(ReservationsTest, OfTheConfigurationTakeOverRowsOfTheSameEndpoint) {
+    const auto before = reserve({.internal = anna, .lifetime = 60s, .comment = comment("laptop")});
+    configure({{.internal = anna, .external_port = port(7)}});
+    auto expected = before;
+    expected.external_port = port(7);
+    expected.origin = Origin::configured;
+    expected.expires = std::nullopt;
+    EXPECT_EQ(*all_.find(anna), expected);
+}
+
+TEST_F(ReservationsTest, OfTheConfigurationGiveWayToOwnersOfOtherOrigins) {
+    reserve({.internal = anna});
+    const auto [difference, refused] =
+        all_.configure(std::array{ReserveRequest{.internal = carl, .external_port = port(7)},
+                                  ReserveRequest{.internal = ben}},
+                       now);
+    EXPECT_THAT(refused, ElementsAre("reservation[1]: external port 51820/udp is owned by "
+                                     "192.168.2.2 (reservation 1, api)"));
+    EXPECT_THAT(difference.before, IsEmpty());
+    ASSERT_THAT(difference.after, SizeIs(1));
+    EXPECT_EQ(difference.after[0].internal, carl);
+}
+
+TEST_F(ReservationsTest, OfTheConfigurationKeepWhenTheirHostWasSeen) {
+    const Reservation seen{ReservationId{1},
+                           anna,
+                           port(51820),
+                           default_filtering,
+                           Origin::configured,
+                           ReservationState::active,
+                           Comment(),
+                           std::nullopt,
+                           now};
+    const Reservations stored({seen}, ReservationId{2});
+    EXPECT_TRUE(
+        stored.configure(std::array{ReserveRequest{.internal = anna}}, now).difference.empty());
+}
+
+TEST_F(ReservationsTest, AreNotMadeOfRowsThatContradictEachOther) {
+    const auto stored = reserve({.internal = anna});
+    auto same_id = reserve({.internal = ben, .external_port = port(7)});
+    auto same_endpoint = same_id;
+    auto same_port = same_id;
+    same_id.id = stored.id;
+    same_endpoint.internal = stored.internal;
+    same_port.external_port = stored.external_port;
+    for (const auto& other : {same_id, same_endpoint, same_port}) {
+        EXPECT_THROW(Reservations({stored, other}, ReservationId{3}), StorageFailure);
+    }
+    EXPECT_THROW(Reservations({stored}, stored.id), StorageFailure) << "its id may be given again";
+    auto no_id = stored;
+    no_id.id = ReservationId{0};
+    EXPECT_THROW(Reservations({no_id}, ReservationId{2}), StorageFailure);
+
+    Reservations loaded({stored}, ReservationId{9});
+    loaded.apply(loaded.reserve({.internal = ben, .external_port = port(7)}, Origin::api, now));
+    EXPECT_EQ(loaded.find(ben)->id, ReservationId{9});
+}
+
+}  // namespace
+}  // namespace porthole

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dbus/replies.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::Key;
+
+Reservation reservation_of(const std::string& host) {
+    return {.id = ReservationId{7},
+            .internal = {parse<HostKey>("host", host), Protocol::udp, Port::constant<51820>()},
+            .external_port = Port::constant<51821>(),
+            .filtering = Filtering::address_and_port_dependent,
+            .origin = Origin::configured,
+            .state = ReservationState::active,
+            .comment = parse<Comment>("comment", "laptop"),
+            .expires = Time(seconds(1000)),
+            .last_seen = std::nullopt};
+}
+
+TEST(DBusRow, HasTheFieldsOfTheContract) {
+    EXPECT_EQ(sdbus::signature_of<Row>::str(), "(tssqqssssxxa{sv})");
+    const auto row = to_row(reservation_of("192.168.2.2"));
+    const auto& [id, host, protocol, internal, external, filtering, origin, state, comment, expires,
+                 last_seen, extras] = fields(row);
+    EXPECT_EQ(id, 7U);
+    EXPECT_EQ(host, "192.168.2.2");
+    EXPECT_EQ(protocol, "udp");
+    EXPECT_EQ(internal, 51820);
+    EXPECT_EQ(external, 51821);
+    EXPECT_EQ(filtering, "address-and-port-dependent");
+    EXPECT_EQ(origin, "static");
+    EXPECT_EQ(state, "active");
+    EXPECT_EQ(comment, "laptop");
+    EXPECT_EQ(expires, 1000);
+    EXPECT_EQ(last_seen, 0);
+    ASSERT_THAT(extras, ElementsAre(Key("family")));
+    EXPECT_EQ(extras.at("family").get<std::string>(), "ipv4");
+}
+
+TEST(DBusRow, SaysWhatKindOfHostItIs) {
+    const auto extras_of = [](const std::string& host) {
+        return std::get<11>(to_row(reservation_of(host)));
+    };
+    EXPECT_EQ(extras_of("2001:db8::2").at("family").get<std::string>(), "ipv6");
+    const auto mac = extras_of("02:00:5e:10:00:01");
+    ASSERT_THAT(mac, ElementsAre(Key("mac")));
+    EXPECT_EQ(mac.at("mac").get<std::string>(), "02:00:5e:10:00:01");
+}
+
+TEST(DBusStatus, TellsEverySideAndEveryNumber) {
+    const auto interface = [](const char* name, Side side, std::vector<Address> addresses) {
+        return PerimeterInterface{parse<InterfaceName>("name", name), side, "because",
+                                  std::move(addresses)};
+    };
+    GatewayStatus status;
+    status.perimeter.interfaces = {
+        interface("eth0", Side::wan, {parse<Address>("address", "203.0.113.2")}),
+        interface("lan0", Side::lan, {}), interface("lo", Side::neither, {})};
+    status.masquerade = true;
+    status.reservations = 3;
+    status.generation = 9;
+    status.warnings = {"forwarding is off"};
+
+    const auto answer = to_dictionary(status);
+    EXPECT_THAT(answer,
+                ElementsAre(Key("generation"), Key("lans"), Key("masquerade"), Key("others"),
+                            Key("reservations"), Key("wans"), Key("warnings")));
+    EXPECT_TRUE(answer.at("masquerade").get<bool>());
+    EXPECT_EQ(answer.at("reservations").get<std::uint32_t>(), 3U);
+    EXPECT_EQ(answer.at("generation").get<std::uint64_t>(), 9U);
+    EXPECT_THAT(answer.at("warnings").get<std::vector<std::string>>(),
+                ElementsAre("forwarding is off"));
+
+    const auto only = [&](const char* key) {
+        const auto interfaces = answer.at(key).get<std::vector<Dictionary>>();
+        EXPECT_EQ(interfaces.size(), 1U) << key;
+        return interfaces.at(0);
+    };
+    const auto wan = only("wans");
+    EXPECT_EQ(wan.at("interface").get<std::string>(), "eth0");
+    EXPECT_EQ(wan.at("side").get<std::string>(), "wan");
+    EXPECT_EQ(wan.at("reason").get<std::string>(), "because");
+    EXPECT_THAT(wan.at("addresses").get<std::vector<std::string>>(), ElementsAre("203.0.113.2"));
+    EXPECT_EQ(only("lans").at("interface").get<std::string>(), "lan0");
+    EXPECT_EQ(only("others").at("side").get<std::string>(), "neither");
+}
+
+}  // namespace
+}  // namespace porthole::dbus

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash disable=SC2034
+# For the other tools to source: what they need from Debian 12, and how it comes there.
+
+packages_build=(
+    g++ cmake ninja-build pkg-config
+    libmnl-dev libnftnl-dev libsdbus-c++-dev libsdbus-c++-bin libsodium-dev libsqlite3-dev
+    libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
+)
+# What the lab runs inside of its namespaces.
+packages_lab=(nftables conntrack dbus-daemon iputils-ping wireguard-tools wireguard-go)
+# What only the tests run there.
+packages_tests=(iproute2)
+# What checks the sources.
+packages_check=(clang clang-format clang-tidy)
+
+# install_missing PACKAGE…: installs those that are not there, without recommended ones. Machines
+# that are not Debian's have to bring them along.
+install_missing() {
+    command -v apt-get >/dev/null || return 0
+    local package missing=()
+    for package in "$@"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+            missing+=("$package")
+    done
+    ((${#missing[@]} > 0)) || return 0
+    if ((EUID != 0)); then
+        echo "$0: install these packages first, or run as root: ${missing[*]}" >&2
+        return 1
+    fi
+    echo "Installing ${missing[*]} …" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-get update
+    quietly apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+# quietly COMMAND…: shows what the command prints only if it fails.
+quietly() {
+    local output status=0
+    output=$("$@" 2>&1) || status=$?
+    ((status == 0)) || printf '%s\n' "$output" >&2
+    return "$status"
+}
