@@ -137,6 +137,12 @@ std::string status_text(const Json& status) {
         }
     }
     text += table(lines);
+    Cells counters;
+    const auto counts = status.value("counters", Json::object());
+    for (const auto& [name, count] : counts.items()) {
+        counters.push_back(fmt::format("{} {}", name, count.dump()));
+    }
+    if (!counters.empty()) text += fmt::format("{}\n", fmt::join(counters, ", "));
     for (const auto& warning : status.value("warnings", std::vector<std::string>())) {
         text += fmt::format("warning: {}\n", warning);
     }

@@ -2,6 +2,7 @@
 #include "cli/service.hpp"
 
 #include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,12 @@ std::unique_ptr<sdbus::IConnection> connect() {
                         address != nullptr ? " at " : "", address != nullptr ? address : "",
                         error.getMessage()));
     }
+}
+
+// Whoever calls a command wants the port to be right when it returns.
+Dictionary settled(Dictionary options) {
+    options["settle"] = sdbus::Variant(true);
+    return options;
 }
 
 }  // namespace
@@ -80,12 +87,12 @@ std::optional<std::pair<std::vector<Row>, std::uint64_t>> Service::list_once(
 }
 
 Row Service::reserve(const Reserve& request) {
-    return to_row(
-        proxy_.Reserve(request.host, request.protocol, request.port.value(), request.options));
+    return to_row(proxy_.Reserve(request.host, request.protocol, request.port.value(),
+                                 settled(request.options)));
 }
 
 Row Service::change(const Change& request) {
-    return to_row(proxy_.Change(request.id, request.changes, request.options));
+    return to_row(proxy_.Change(request.id, request.changes, settled(request.options)));
 }
 
 std::vector<std::uint64_t> Service::release(const Release& request) {

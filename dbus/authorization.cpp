@@ -2,6 +2,7 @@
 #include "dbus/authorization.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 #include <grp.h>

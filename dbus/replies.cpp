@@ -34,6 +34,14 @@ std::vector<Dictionary> interfaces_of(const Perimeter& perimeter, Side side) {
     return found;
 }
 
+Dictionary counters_of(const GatewayStatus& status) {
+    return {{"unsolicited", status.counters.unsolicited},
+            {"displaced", status.counters.displaced},
+            {"guarded", status.counters.guarded},
+            {"rebuilds", status.rebuilds},
+            {"settled-flows", status.settled_flows}};
+}
+
 }  // namespace
 
 Row to_row(const Reservation& reservation) {
@@ -65,6 +73,7 @@ Dictionary to_dictionary(const GatewayStatus& status) {
             {"masquerade", status.masquerade},
             {"reservations", static_cast<std::uint32_t>(status.reservations)},
             {"generation", status.generation},
+            {"counters", counters_of(status)},
             {"warnings", status.warnings}};
 }
 

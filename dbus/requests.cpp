@@ -51,6 +51,8 @@ class Reader {
         return seconds ? std::optional(std::chrono::seconds(*seconds)) : std::nullopt;
     }
 
+    bool settle() { return value<bool>("settle").value_or(false); }
+
     IfGeneration if_generation() { return value<std::uint64_t>("if-generation"); }
 
     /// Of the contract, but not of this version.
@@ -107,23 +109,23 @@ ReserveCall parse_reserve(const std::string& host, const std::string& protocol,
                           std::uint16_t internal_port, const Dictionary& options) {
     ReserveRequest request{.internal = parse_endpoint(host, protocol, internal_port)};
     Reader reader(options);
-    for (const auto* key : {"wan", "external-address", "settle"}) reader.refuse(key);
+    for (const auto* key : {"wan", "external-address"}) reader.refuse(key);
     request.external_port = reader.port("external-port");
     request.on_conflict = reader.parsed<OnConflict>("on-conflict").value_or(OnConflict::fail);
     request.filtering = reader.parsed<Filtering>("filtering");
     request.lifetime = unless_zero(reader.lifetime());
     request.comment = reader.parsed<Comment>("comment");
     const auto if_generation = reader.if_generation();
+    const auto settle = reader.settle();
     reader.finish();
-    return {std::move(request), if_generation};
+    return {std::move(request), if_generation, settle};
 }
 
 ReserveManyCall parse_reserve_many(const std::vector<RequestRow>& rows, const Dictionary& options) {
     Reader reader(options);
-    reader.refuse("settle");
     const auto on_conflict = reader.parsed<OnConflict>("on-conflict").value_or(OnConflict::fail);
     const auto lifetime = unless_zero(reader.lifetime());
-    ReserveManyCall call{{}, reader.if_generation()};
+    ReserveManyCall call{{}, reader.if_generation(), reader.settle()};
     reader.finish();
 
     call.requests.reserve(rows.size());
@@ -147,7 +149,11 @@ ChangeCall parse_change(std::uint64_t id, const Dictionary& changes, const Dicti
     wanted.lifetime = reader.lifetime();
     wanted.comment = reader.parsed<Comment>("comment");
     reader.finish();
-    return {ReservationId{id}, std::move(wanted), parse_only_if_generation(options)};
+    Reader option_reader(options);
+    const auto if_generation = option_reader.if_generation();
+    const auto settle = option_reader.settle();
+    option_reader.finish();
+    return {ReservationId{id}, std::move(wanted), if_generation, settle};
 }
 
 ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionary& options) {

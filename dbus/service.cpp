@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "dbus/service.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <deque>
+#include <functional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sdbus-c++/sdbus-c++.h>
@@ -17,7 +21,7 @@ namespace porthole::dbus {
 namespace {
 
 // What changes within this time is announced with one signal.
-constexpr auto announcement_delay = std::chrono::milliseconds(50);
+constexpr auto announcement_interval = std::chrono::milliseconds(50);
 
 // So many messages are served before other sources of events have their turn.
 constexpr int messages_per_turn = 64;
@@ -90,18 +94,29 @@ class Service::Adaptor final
     Adaptor(Adaptor&&) = delete;
     Adaptor& operator=(Adaptor&&) = delete;
 
+    /// Sends the answers that have waited for flows to be settled and need not any more.
+    void answer_settled() {
+        const auto reported = gateway_.settling().reported();
+        while (!waiting_.empty() && waiting_.front().order <= reported) {
+            const auto send = std::move(waiting_.front().send);
+            waiting_.pop_front();
+            send();
+        }
+    }
+
   private:
     void Reserve(sdbus::Result<Row>&& result, std::string host, std::string protocol,
                  std::uint16_t internal_port, Dictionary options) override {
-        change(std::move(result), [=, this] {
+        change_and_settle(std::move(result), [=, this] {
             const auto call = parse_reserve(host, protocol, internal_port, options);
-            return to_row(gateway_.reserve(call.request, call.if_generation));
+            const auto row = gateway_.reserve(call.request, call.if_generation);
+            return Settled(call.settle, [this, row] { return to_row(newest(row)); });
         });
     }
 
     void ReserveMany(sdbus::Result<std::vector<ReservedRow>>&& result, std::vector<RequestRow> rows,
                      Dictionary options) override {
-        change(std::move(result), [this, rows = std::move(rows), options] {
+        change_and_settle(std::move(result), [this, rows = std::move(rows), options] {
             const auto call = parse_reserve_many(rows, options);
             std::vector<ReservedRow> reserved;
             reserved.reserve(call.requests.size());
@@ -109,15 +124,16 @@ class Service::Adaptor final
                  gateway_.reserve_many(call.requests, call.if_generation)) {
                 reserved.emplace_back(number(id), port.value());
             }
-            return reserved;
+            return Settled(call.settle, [reserved = std::move(reserved)] { return reserved; });
         });
     }
 
     void Change(sdbus::Result<Row>&& result, std::uint64_t id, Dictionary changes,
                 Dictionary options) override {
-        change(std::move(result), [=, this] {
+        change_and_settle(std::move(result), [=, this] {
             const auto call = parse_change(id, changes, options);
-            return to_row(gateway_.change(call.id, call.changes, call.if_generation));
+            const auto row = gateway_.change(call.id, call.changes, call.if_generation);
+            return Settled(call.settle, [this, row] { return to_row(newest(row)); });
         });
     }
 
@@ -172,7 +188,8 @@ class Service::Adaptor final
     std::vector<std::string> Features() override {
         return guarded([] {
             return std::vector<std::string>{"reservations", "address-and-port-dependent",
-                                            "masquerade", "status"};
+                                            "masquerade",   "settle",
+                                            "displacement", "status"};
         });
     }
 
@@ -188,6 +205,43 @@ class Service::Adaptor final
             [&] { authorization_.admission().change(client(), answer(std::move(result), work)); });
     }
 
+    /// The answer to a change, made up when it is sent.
+    template <typename Answer>
+    struct Settled {
+        // clang 14 does not deduce the template arguments of aggregates.
+        Settled(bool wait_for_flows, Answer made_up)
+            : wait(wait_for_flows), answer(std::move(made_up)) {}
+        bool wait;  ///< send it only when the flows are settled
+        Answer answer;
+    };
+
+    template <typename Value, typename Work>
+    void change_and_settle(sdbus::Result<Value>&& result, Work work) {
+        auto shared = std::make_shared<sdbus::Result<Value>>(std::move(result));
+        auto call = [this, shared, work = std::move(work)](const Denial& denial) {
+            try {
+                auto settled = guarded([&] {
+                    if (denial) throw Refused(Refusal::access_denied, *denial);
+                    return work();
+                });
+                auto send = [shared, answer = std::move(settled.answer)] {
+                    reply(*shared, answer);
+                };
+                if (!settled.wait) return send();
+                waiting_.push_back({gateway_.settling().ordered(), std::move(send)});
+            } catch (const sdbus::Error& error) {
+                shared->returnError(error);
+            }
+        };
+        guarded([&] { authorization_.admission().change(client(), std::move(call)); });
+    }
+
+    /// The row as it is now; as it was if it has been released meanwhile.
+    [[nodiscard]] const Reservation& newest(const Reservation& row) const {
+        const auto* now = gateway_.reservations().find(row.id);
+        return now != nullptr ? *now : row;
+    }
+
     /// The unique name of the caller whose message is being handled.
     [[nodiscard]] std::string client() const {
         return getObject().getCurrentlyProcessedMessage()->getSender();
@@ -199,21 +253,34 @@ class Service::Adaptor final
         // A std::function wants to be copied, a result must not be.
         auto shared = std::make_shared<sdbus::Result<Values...>>(std::move(result));
         return [shared, work = std::move(work)](const Denial& denial) {
-            try {
-                const std::tuple<Values...> values = guarded([&] {
-                    if (denial) throw Refused(Refusal::access_denied, *denial);
-                    return std::tuple<Values...>(work());
-                });
-                std::apply([&](const auto&... value) { shared->returnResults(value...); }, values);
-            } catch (const sdbus::Error& error) {
-                shared->returnError(error);
-            }
+            reply(*shared, [&] {
+                if (denial) throw Refused(Refusal::access_denied, *denial);
+                return work();
+            });
         };
     }
+
+    /// Sends what `work` returns or throws.
+    template <typename... Values, typename Work>
+    static void reply(const sdbus::Result<Values...>& result, const Work& work) {
+        try {
+            const auto values = guarded([&] { return std::tuple<Values...>(work()); });
+            std::apply([&](const auto&... value) { result.returnResults(value...); }, values);
+        } catch (const sdbus::Error& error) {
+            result.returnError(error);
+        }
+    }
+
+    /// An answer that is sent when the settler has reported on an order.
+    struct Waiting {
+        std::uint64_t order;
+        std::function<void()> send;
+    };
 
     Gateway& gateway_;
     ReadConfiguration read_configuration_;
     Authorization authorization_;
+    std::deque<Waiting> waiting_;  ///< oldest order first
 };
 
 Service::Service(Bus& bus, Gateway& gateway, ReadConfiguration read_configuration)
@@ -243,6 +310,7 @@ Interest Service::prepare() {
         for (int i = 0; more && i < messages_per_turn; ++i) {
             more = bus_.connection().processPendingRequest();
         }
+        adaptor_->answer_settled();
         announce_changes();
 
         const auto wanted = bus_.connection().getEventLoopPollData();
@@ -254,7 +322,7 @@ Interest Service::prepare() {
         };
         if (more) at_most(Clock::duration::zero());
         if (const auto timeout = wanted.getRelativeTimeout()) at_most(*timeout);
-        if (announcement_) at_most(*announcement_ - Clock::now());
+        if (!gateway_.journal().empty()) at_most(next_announcement_ - Clock::now());
         return interest;
     } catch (const sdbus::Error& error) {
         throw BusFailure(fmt::format("the system bus has gone: {}", error.getMessage()));
@@ -263,9 +331,8 @@ Interest Service::prepare() {
 
 void Service::announce_changes() {
     if (gateway_.journal().empty()) return;
-    if (!announcement_) announcement_ = Clock::now() + announcement_delay;
-    if (Clock::now() < *announcement_) return;
-    announcement_.reset();
+    if (Clock::now() < next_announcement_) return;
+    next_announcement_ = Clock::now() + announcement_interval;
 
     const auto changes = gateway_.journal().drain();
     if (changes.reset) {

@@ -66,7 +66,7 @@ BatchFailure::BatchFailure(std::vector<CommandFailure> failures)
 Connection::Connection(std::unique_ptr<Transport> transport)
     : transport_(std::move(transport)), buffer_(Transport::max_datagram_bytes) {}
 
-void Connection::execute(FinalizedBatch batch) {
+void Connection::execute(FinalizedBatch batch, const std::function<void(const nlmsghdr*)>& answer) {
     if (batch.size() == 0) return;
     batch.renumber(next_sequence_);
     next_sequence_ += static_cast<std::uint32_t>(batch.size());
@@ -79,8 +79,10 @@ void Connection::execute(FinalizedBatch batch) {
         transport_->send(batch.bytes());
         complete = receive_all(*transport_, buffer_, [&](const nlmsghdr* message) {
             const auto sequence = message->nlmsg_seq;
+            if (!batch.contains(sequence)) return;
+            if (message->nlmsg_type >= NLMSG_MIN_TYPE) return answer(message);
             auto verdict = decode_verdict(message);
-            if (!verdict || !batch.contains(sequence)) return;
+            if (!verdict) return;
             acknowledged |= sequence == batch.last_acknowledged();
             if (verdict->error == 0) return;
             failures.push_back({batch.name(sequence), verdict->error, std::move(verdict->detail),

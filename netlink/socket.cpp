@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "netlink/socket.hpp"
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <system_error>
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <sys/socket.h>
 
 namespace porthole::netlink {
@@ -48,6 +52,20 @@ Socket::Socket(int bus, std::span<const unsigned> groups)
         if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
             fail("join a netlink group");
         }
+    }
+}
+
+void Socket::ignore_changes_of(std::uint32_t port_id) {
+    // A datagram has notifications of one transaction, so its first message speaks for all.
+    std::array program{
+        sock_filter{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(nlmsghdr, nlmsg_pid)},
+        sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, htonl(port_id)},
+        sock_filter{BPF_RET | BPF_K, 0, 0, 0},
+        sock_filter{BPF_RET | BPF_K, 0, 0, 0xFFFFFFFF},
+    };
+    const sock_fprog filter{program.size(), program.data()};
+    if (setsockopt(descriptor(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) != 0) {
+        fail("filter notifications");
     }
 }
 

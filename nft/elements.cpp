@@ -114,6 +114,20 @@ std::string exact_text(const Mapping& mapping) {
            to_text(mapping.internal_port) + " : " + to_text(mapping.external_port);
 }
 
+Element exact_flow_element(const Mapping& mapping) {
+    Element element;
+    element.key.field(mapping.protocol)
+        .field(mapping.host)
+        .field(mapping.internal_port)
+        .field(mapping.external_port);
+    return element;
+}
+
+std::string exact_flow_text(const Mapping& mapping) {
+    return to_text(mapping.protocol) + " . " + to_text(mapping.host) + " . " +
+           to_text(mapping.internal_port) + " . " + to_text(mapping.external_port);
+}
+
 Element host_port_element(const Mapping& mapping) {
     Element element;
     element.key.field(mapping.protocol).field(mapping.external_port);
@@ -162,6 +176,8 @@ std::vector<Boundary> boundaries(std::span<const Network> networks) {
 
 void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings) {
     edit_elements<Mapping>(batch, edit, sets::exact, 0, mappings, exact_element, exact_text);
+    edit_elements<Mapping>(batch, edit, sets::exact_flows, 0, mappings, exact_flow_element,
+                           exact_flow_text);
     edit_elements<Mapping>(batch, edit, sets::host_ports, 0, mappings, host_port_element,
                            host_port_text);
 }
@@ -177,6 +193,18 @@ void edit_networks(netlink::Batch& batch, Edit edit, const char* set,
     const auto all = boundaries(networks);
     edit_elements<Boundary>(batch, edit, set, 0, all, boundary_element,
                             [](const Boundary& boundary) { return to_text(boundary.address); });
+}
+
+void edit_addresses(netlink::Batch& batch, Edit edit, const char* set,
+                    std::span<const Address> addresses) {
+    edit_elements<Address>(
+        batch, edit, set, 0, addresses,
+        [](const Address& address) {
+            Element element;
+            element.key.field(address);
+            return element;
+        },
+        [](const Address& address) { return to_text(address); });
 }
 
 void add_protocols(netlink::Batch& batch, std::uint32_t set_id,

@@ -10,12 +10,14 @@ namespace porthole::nft {
 
 /// The sets and maps of the table.
 namespace sets {
-constexpr auto exact = "exact";            ///< protocol . source . source port : external port
-constexpr auto host_ports = "host-ports";  ///< protocol . external port, owned by a LAN host
+constexpr auto exact = "exact";              ///< protocol . source . source port : external port
+constexpr auto exact_flows = "exact-flows";  ///< the keys of `exact` with their values joined
+constexpr auto host_ports = "host-ports";    ///< protocol . external port, owned by a LAN host
 constexpr auto wans = "wans";
 constexpr auto masquerade_wans = "masquerade-wans";
 constexpr auto nat_sources = "nat-sources";
 constexpr auto exempt = "exempt";
+constexpr auto wan_addresses = "wan-addresses";
 }  // namespace sets
 
 enum class Edit : std::uint8_t { add, remove };
@@ -27,6 +29,8 @@ void edit_interfaces(netlink::Batch& batch, Edit edit, const char* set,
                      std::span<const InterfaceName> names);
 void edit_networks(netlink::Batch& batch, Edit edit, const char* set,
                    std::span<const Network> networks);
+void edit_addresses(netlink::Batch& batch, Edit edit, const char* set,
+                    std::span<const Address> addresses);
 /// The elements of an anonymous set of protocols.
 void add_protocols(netlink::Batch& batch, std::uint32_t set_id,
                    std::span<const Protocol> protocols);

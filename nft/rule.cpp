@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rule.hpp"
 
+#include <array>
 #include <new>
 
 #include <libnftnl/expr.h>
@@ -60,6 +61,10 @@ Rule& Rule::meta_is(nft_meta_keys what, std::uint32_t value, std::size_t bytes) 
     return meta(what).compare(NFT_CMP_EQ, value, bytes);
 }
 
+Rule& Rule::meta_is_not(nft_meta_keys what, std::uint32_t value, std::size_t bytes) {
+    return meta(what).compare(NFT_CMP_NEQ, value, bytes);
+}
+
 Rule& Rule::ipv4_address(End end, Register to) {
     auto* expression = append("payload");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
@@ -114,8 +119,25 @@ Rule& Rule::new_flow() {
     return compare(NFT_CMP_NEQ, zero, sizeof(zero));
 }
 
-Rule& Rule::counter() {
-    append("counter");
+Rule& Rule::original_direction() {
+    auto* load = append("ct");
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_DIRECTION);
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, key);
+    return compare(NFT_CMP_EQ, IP_CT_DIR_ORIGINAL, 1);
+}
+
+Rule& Rule::original_source(nft_ct_keys what, Register to) {
+    auto* load = append("ct");
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, what);
+    nftnl_expr_set_u8(load, NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, number(to));
+    return *this;
+}
+
+Rule& Rule::counter(const char* name) {
+    auto* expression = append("objref");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
+    nftnl_expr_set_str(expression, NFTNL_EXPR_OBJREF_IMM_NAME, name);
     return *this;
 }
 
@@ -131,12 +153,27 @@ Rule& Rule::masquerade() {
     return *this;
 }
 
-Rule& Rule::masquerade_to_port() {
+Rule& Rule::masquerade_to_ports(Register first, Register last) {
     auto* expression = append("masq");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_REG_PROTO_MIN, key);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_REG_PROTO_MAX, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_REG_PROTO_MIN, number(first));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_MASQ_REG_PROTO_MAX, number(last));
     return *this;
+}
+
+Rule& Rule::masquerade_to_port() { return masquerade_to_ports(Register::first, Register::first); }
+
+Rule& Rule::masquerade_to(const PortRange& ports) {
+    const auto load = [this](Port port, Register to) {
+        const std::array bytes{static_cast<std::uint8_t>(port.value() >> 8U),
+                               static_cast<std::uint8_t>(port.value())};
+        auto* expression = append("immediate");
+        nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_DREG, number(to));
+        nftnl_expr_set(expression, NFTNL_EXPR_IMM_DATA, bytes.data(), bytes.size());
+    };
+    load(ports.first(), Register::first);
+    load(ports.last(), Register::second);
+    return masquerade_to_ports(Register::first, Register::second);
 }
 
 void Rule::add_to(netlink::Batch& batch, const std::string& text) const {

@@ -8,6 +8,7 @@
 #include <libnftnl/rule.h>
 
 #include "message.hpp"
+#include "types/port.hpp"
 
 namespace porthole::nft {
 
@@ -16,6 +17,7 @@ enum class Register : std::uint32_t {
     first = NFT_REG32_00,
     second = NFT_REG32_01,
     third = NFT_REG32_02,
+    fourth = NFT_REG32_03,
 };
 
 /// Which end of a packet a field belongs to.
@@ -43,14 +45,23 @@ class Rule {
     /// The key in the first register is replaced by what map @map has for it; without one the rule
     /// does not match.
     Rule& map(const char* map);
+    /// meta KEY != VALUE
+    Rule& meta_is_not(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
     /// ct state new
     Rule& new_flow();
-    Rule& counter();
+    /// ct direction original
+    Rule& original_direction();
+    /// ct original ip saddr or ct original proto-src, into a register.
+    Rule& original_source(nft_ct_keys key, Register to);
+    /// counter name "NAME"
+    Rule& counter(const char* name);
     Rule& verdict(int verdict);
     /// masquerade
     Rule& masquerade();
     /// masquerade to :PORT, the port being in the first register.
     Rule& masquerade_to_port();
+    /// masquerade to :FIRST-LAST
+    Rule& masquerade_to(const PortRange& ports);
 
     /// Appends the rule to its chain. `text` is how nft writes it.
     void add_to(netlink::Batch& batch, const std::string& text) const;
@@ -58,6 +69,7 @@ class Rule {
   private:
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
     nftnl_expr* append(const char* name);
+    Rule& masquerade_to_ports(Register first, Register last);
     Rule& compare(nft_cmp_ops operation, std::uint32_t value, std::size_t bytes);
 
     std::string chain_;

@@ -5,6 +5,7 @@
 #include <new>
 
 #include <libnftnl/chain.h>
+#include <libnftnl/object.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
@@ -44,6 +45,15 @@ struct SetDescription {
     bool host_endian_key = false;
 };
 
+// { tcp, udp }
+constexpr SetDescription protocol_set(std::uint32_t id) {
+    return {.name = "__set%d",
+            .key_type = joined_types({DataType::inet_proto}),
+            .key_length = 1,
+            .flags = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT,
+            .id = id};
+}
+
 constexpr SetDescription interface_set(const char* name) {
     return {.name = name,
             .key_type = joined_types({DataType::ifname}),
@@ -51,7 +61,10 @@ constexpr SetDescription interface_set(const char* name) {
             .host_endian_key = true};
 }
 
-constexpr std::uint32_t protocols_id = 1;
+// An anonymous set belongs to one rule.
+constexpr std::uint32_t exact_protocols_id = 1;
+constexpr std::uint32_t displaced_protocols_id = 2;
+constexpr std::uint32_t guarded_protocols_id = 3;
 constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
 
 constexpr auto service = static_cast<std::uint32_t>(DataType::inet_service);
@@ -61,6 +74,11 @@ constexpr std::array set_descriptions{
         sets::exact,
         joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}), 12,
         NFT_SET_MAP, service, 2},
+    // set exact-flows { type inet_proto . ipv4_addr . inet_service . inet_service }
+    SetDescription{sets::exact_flows,
+                   joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service,
+                                 DataType::inet_service}),
+                   16},
     // set host-ports { type inet_proto . inet_service }
     SetDescription{sets::host_ports, joined_types({DataType::inet_proto, DataType::inet_service}),
                    8},
@@ -72,9 +90,11 @@ constexpr std::array set_descriptions{
     SetDescription{sets::nat_sources, joined_types({DataType::ipv4_addr}), 4, NFT_SET_INTERVAL},
     // set exempt { type ipv4_addr; flags interval }
     SetDescription{sets::exempt, joined_types({DataType::ipv4_addr}), 4, NFT_SET_INTERVAL},
-    // { tcp, udp }
-    SetDescription{"__set%d", joined_types({DataType::inet_proto}), 1,
-                   NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, 0, 0, protocols_id},
+    // set wan-addresses { type ipv4_addr }
+    SetDescription{sets::wan_addresses, joined_types({DataType::ipv4_addr}), 4},
+    protocol_set(exact_protocols_id),
+    protocol_set(displaced_protocols_id),
+    protocol_set(guarded_protocols_id),
 };
 
 struct ChainDescription {
@@ -85,10 +105,13 @@ struct ChainDescription {
 };
 
 constexpr auto source_nat = "source-nat";
+constexpr auto guard = "guard";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
     ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
+    // type filter hook postrouting priority srcnat + 10: after everybody's source NAT
+    ChainDescription{guard, "filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC + 10},
     // type filter hook input priority filter - 10: after every destination NAT
     ChainDescription{unsolicited, "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},
 };
@@ -149,8 +172,21 @@ void add_chain(netlink::Batch& batch, const ChainDescription& description) {
                 });
 }
 
+void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets) {
+    const std::unique_ptr<nftnl_obj, Free<nftnl_obj_free>> counter(nftnl_obj_alloc());
+    if (!counter) throw std::bad_alloc();
+    nftnl_obj_set_str(counter.get(), NFTNL_OBJ_TABLE, table_name);
+    nftnl_obj_set_str(counter.get(), NFTNL_OBJ_NAME, name);
+    nftnl_obj_set_u32(counter.get(), NFTNL_OBJ_TYPE, NFT_OBJECT_COUNTER);
+    nftnl_obj_set_u64(counter.get(), NFTNL_OBJ_CTR_PKTS, packets);
+    nftnl_obj_set_u64(counter.get(), NFTNL_OBJ_CTR_BYTES, 0);
+    add_message(
+        batch, std::string("add counter inet porthole ") + name, NFT_MSG_NEWOBJ, NLM_F_CREATE,
+        [&counter](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, counter.get()); });
+}
+
 // A nat chain sees the first packet of a flow only: established flows do not pay for it.
-void add_source_nat_rules(netlink::Batch& batch) {
+void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
     Rule(source_nat)
         .meta(NFT_META_OIFNAME)
         .not_in(sets::wans)
@@ -172,7 +208,7 @@ void add_source_nat_rules(netlink::Batch& batch) {
         .add_to(batch, "ip daddr @exempt return");
     Rule(source_nat)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(protocols_id)
+        .in_anonymous(exact_protocols_id)
         .ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
         .ipv4_address(End::source, Register::second)
@@ -182,12 +218,57 @@ void add_source_nat_rules(netlink::Batch& batch) {
         .add_to(batch,
                 "meta l4proto { tcp, udp } meta nfproto ipv4 "
                 "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+    // Whoever gets here from a port that is somebody's does not own it.
+    Rule(source_nat)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(displaced_protocols_id)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::host_ports)
+        .counter(counters::displaced)
+        .masquerade_to(pool)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } meta nfproto ipv4 meta l4proto . th sport @host-ports "
+                "counter name \"displaced\" masquerade to :" +
+                    to_text(pool));
     Rule(source_nat)
         .meta(NFT_META_OIFNAME)
         .in(sets::masquerade_wans)
         .ipv4()
         .masquerade()
         .add_to(batch, "oifname @masquerade-wans meta nfproto ipv4 masquerade");
+}
+
+// When flows from other ports collide, the kernel picks a port at random, perhaps somebody's: the
+// flow's next try gets another one. This chain is on the path of every packet, so the one lookup
+// that nearly all of them fail comes first. Replies of flows from outside may have such a port.
+void add_guard_rules(netlink::Batch& batch) {
+    Rule(guard)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::host_ports)
+        .new_flow()
+        .original_direction()
+        .meta_is_not(NFT_META_IIF, 0, 4)
+        .meta(NFT_META_OIFNAME)
+        .in(sets::wans)
+        .ipv4()
+        .ipv4_address(End::source)
+        .in(sets::wan_addresses)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(guarded_protocols_id)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original_source(NFT_CT_SRC_IP, Register::second)
+        .original_source(NFT_CT_PROTO_SRC, Register::third)
+        .port(End::source, Register::fourth)
+        .not_in(sets::exact_flows)
+        .counter(counters::guarded)
+        .verdict(NF_DROP)
+        .add_to(batch,
+                "meta l4proto . th sport @host-ports ct state new ct direction original iif != 0 "
+                "oifname @wans ip saddr @wan-addresses meta l4proto { tcp, udp } "
+                "meta l4proto . ct original ip saddr . ct original proto-src . th sport != @exact-flows counter name \"guarded\" drop");
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
@@ -202,21 +283,28 @@ void add_unsolicited_rules(netlink::Batch& batch) {
         .ipv4()
         .meta_is(NFT_META_PKTTYPE, PACKET_HOST, 1)
         .new_flow()
-        .counter()
+        .counter(counters::unsolicited)
         .verdict(NF_DROP)
         .add_to(batch,
                 "meta l4proto . th dport @host-ports iifname @wans meta nfproto ipv4 "
-                "meta pkttype host ct state new counter drop");
+                "meta pkttype host ct state new counter name \"unsolicited\" drop");
 }
 
 }  // namespace
 
-void replace_skeleton(netlink::Batch& batch) {
+void replace_skeleton(netlink::Batch& batch, const PortRange& pool,
+                      const FirewallCounters& counted) {
     add_table(batch);
+    add_counter(batch, counters::unsolicited, counted.unsolicited);
+    add_counter(batch, counters::displaced, counted.displaced);
+    add_counter(batch, counters::guarded, counted.guarded);
     for (const auto& set : set_descriptions) add_set(batch, set);
-    add_protocols(batch, protocols_id, reservable_protocols);
+    add_protocols(batch, exact_protocols_id, reservable_protocols);
+    add_protocols(batch, displaced_protocols_id, reservable_protocols);
+    add_protocols(batch, guarded_protocols_id, reservable_protocols);
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
-    add_source_nat_rules(batch);
+    add_source_nat_rules(batch, pool);
+    add_guard_rules(batch);
     add_unsolicited_rules(batch);
 }
 

@@ -197,6 +197,7 @@ void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
         if (network.address().family() == Family::ipv4) return std::string();
         return fmt::format("invalid \"{}\": expected an IPv4 network", to_text(network));
     };
+    result.pool = reader.text<PortRange>(*nat, "nat", "pool").value_or(result.pool);
     result.nat_sources = reader.list<Network>(*nat, "nat", "sources", not_ipv4);
     if (result.nat_sources && result.nat_sources->empty()) result.nat_sources.reset();
     result.nat_exempt =

@@ -37,13 +37,16 @@ std::string joined(const std::vector<std::string>& lines) {
 }  // namespace
 
 Gateway::Gateway(Configuration configuration, OpenedStore opened, FirewallBackend& firewall,
-                 Clock clock)
+                 Settler& settler, Clock clock)
     : configuration_(std::move(configuration)),
       store_(std::move(opened.store)),
       firewall_(firewall),
       clock_(std::move(clock)),
       reservations_(std::move(opened.state.reservations)),
-      generation_(opened.state.generation) {}
+      generation_(opened.state.generation),
+      settling_(settler) {
+    reservations_.set_pool(configuration_.pool);
+}
 
 void Gateway::start(const InterfaceSnapshot& interfaces) {
     interfaces_ = interfaces;
@@ -56,6 +59,7 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
         log::error("configuration-refused", "{}", problem);
     }
     commit(configured.difference);
+    settle_everything();
 }
 
 Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_generation) {
@@ -102,12 +106,18 @@ void Gateway::release(std::span<const ReservationId> ids, IfGeneration if_genera
 }
 
 void Gateway::reload(Configuration configuration) {
-    const auto configured = reservations_.configure(requests_of(configuration), clock_());
-    if (!configured.refused.empty()) {
-        throw Refused(Refusal::port_taken, joined(configured.refused));
+    const auto old_pool = reservations_.pool();
+    reservations_.set_pool(configuration.pool);
+    try {
+        const auto configured = reservations_.configure(requests_of(configuration), clock_());
+        if (!configured.refused.empty()) {
+            throw Refused(Refusal::port_taken, joined(configured.refused));
+        }
+        commit(configured.difference, choose_perimeter(configuration, interfaces_));
+    } catch (...) {
+        reservations_.set_pool(old_pool);
+        throw;
     }
-    const auto perimeter = choose_perimeter(configuration, interfaces_);
-    commit(configured.difference, perimeter);
     configuration_ = std::move(configuration);
     configuration_refused_.clear();
 }
@@ -119,9 +129,40 @@ void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
 
 void Gateway::expire() { commit(reservations_.expire(clock_())); }
 
+void Gateway::rebuild() {
+    firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+    ++rebuilds_;
+    settle_everything();
+}
+
+void Gateway::settled() {
+    const auto rows = settling_.take_report();
+    reservations_.set_state(rows, ReservationState::active);
+    journal_.touch(rows);
+}
+
+void Gateway::settle_everything() {
+    std::vector<ReservationId> rows;
+    rows.reserve(reservations_.size());
+    for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
+    reservations_.set_state(rows, ReservationState::settling);
+    journal_.touch(rows);
+    settling_.order({.removed = {}, .added = desired_firewall({}, reservations_).mappings},
+                    perimeter_.scope, std::move(rows));
+}
+
 GatewayStatus Gateway::status() const {
-    GatewayStatus status{perimeter_, configuration_.masquerade, reservations_.size(), generation_,
-                         configuration_refused_};
+    GatewayStatus status{.perimeter = perimeter_,
+                         .masquerade = configuration_.masquerade,
+                         .reservations = reservations_.size(),
+                         .generation = generation_,
+                         .counters = firewall_.counters(),
+                         .rebuilds = rebuilds_,
+                         .settled_flows = settling_.deleted(),
+                         .warnings = configuration_refused_};
+    if (!settling_.failure().empty()) {
+        status.warnings.push_back("flows may still use wrong ports: " + settling_.failure());
+    }
     if (perimeter_.scope.wans.empty()) {
         status.warnings.emplace_back(
             "no WAN is known: no interface has a default route, or name "
@@ -147,43 +188,61 @@ void Gateway::commit(const ReservationDifference& change) { commit(change, perim
 void Gateway::commit(const ReservationDifference& change, const Perimeter& perimeter) {
     auto firewall_change = difference({perimeter_.scope, {}}, {perimeter.scope, {}});
     firewall_change.mappings = firewall_difference(change).mappings;
+    bool rebuilt = false;
     if (change.empty()) {
-        apply(firewall_change, change, perimeter.scope);
+        rebuilt = apply(firewall_change, change, perimeter.scope);
     } else {
         auto transaction = store_.begin();
         transaction.write(change, generation_ + 1);
-        apply(firewall_change, change, perimeter.scope);
+        rebuilt = apply(firewall_change, change, perimeter.scope);
         try {
             transaction.commit();
         } catch (const StorageFailure&) {
-            take_back(firewall_change);
+            take_back(firewall_change, rebuilt);
             throw;
         }
         reservations_.apply(change);
         ++generation_;
         journal_.record(change);
     }
+    const bool moved = perimeter.scope.wans != perimeter_.scope.wans ||
+                       perimeter.scope.wan_addresses != perimeter_.scope.wan_addresses;
     perimeter_ = perimeter;
-}
-
-void Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
-                    const Scope& scope) {
-    try {
-        firewall_.apply(difference);
-    } catch (const FirewallDrift& drift) {
-        log::warning("table-rebuilt", "somebody changed table inet porthole; it is rebuilt ({})",
-                     drift.what());
-        firewall_.replace(desired_firewall(scope, reservations_, change));
+    if (rebuilt || moved) {
+        settle_everything();
+    } else if (!firewall_change.mappings.empty()) {
+        std::vector<ReservationId> rows;
+        for (const auto& row : change.after) {
+            if (row.state == ReservationState::settling) rows.push_back(row.id);
+        }
+        settling_.order(firewall_change.mappings, perimeter_.scope, std::move(rows));
     }
 }
 
-void Gateway::take_back(const FirewallDifference& difference) {
+bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
+                    const Scope& scope) {
+    try {
+        if (scope.pool == perimeter_.scope.pool) {
+            firewall_.apply(difference);
+            return false;
+        }
+    } catch (const FirewallDrift& drift) {
+        ++rebuilds_;
+        log::warning("table-rebuilt", "somebody changed table inet porthole; it is rebuilt ({})",
+                     drift.what());
+    }
+    firewall_.replace(desired_firewall(scope, reservations_, change));
+    return true;
+}
+
+void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
     try {
         try {
-            firewall_.apply(difference.inverse());
+            if (!rebuilt) return firewall_.apply(difference.inverse());
         } catch (const FirewallDrift&) {
-            firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+            ++rebuilds_;
         }
+        firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     } catch (const KernelFailure& failure) {
         log::error("take-back-failed", "the kernel is ahead of the store: {}", failure.what());
     }

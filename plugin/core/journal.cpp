@@ -22,11 +22,25 @@ void Journal::record(const ReservationDifference& difference) {
         }
         reset_ = changed_.size() + removed_.size() > max_rows;
     }
-    if (reset_) {
-        created_.clear();
-        changed_.clear();
-        removed_.clear();
+    if (reset_) forget_rows();
+}
+
+void Journal::touch(std::span<const ReservationId> rows) {
+    if (reset_) return;
+    if (rows.size() > max_rows) {
+        reset_ = true;
+    } else {
+        changed_.insert(rows.begin(), rows.end());
+        for (const auto id : removed_) changed_.erase(id);
+        reset_ = changed_.size() + removed_.size() > max_rows;
     }
+    if (reset_) forget_rows();
+}
+
+void Journal::forget_rows() {
+    created_.clear();
+    changed_.clear();
+    removed_.clear();
 }
 
 JournalEntry Journal::drain() {

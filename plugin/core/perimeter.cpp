@@ -67,8 +67,8 @@ class Chooser {
         : configuration_(configuration), snapshot_(snapshot) {}
 
     [[nodiscard]] Choice choose(const Link& link) const {
-        const auto wan = choose_wan(link);
-        const auto lan = choose_lan(link);
+        auto wan = choose_wan(link);
+        auto lan = choose_lan(link);
         // What the configuration names goes before what was found.
         const bool named_lan = configuration_.lan_interfaces && lan.side == Side::lan;
         const bool named_wan = configuration_.wan_interfaces && wan.side == Side::wan;
@@ -218,6 +218,13 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
     scope.nat_sources =
         without_nested(only_ipv4(configuration.nat_sources.value_or(lan_networks(snapshot, lans))));
     scope.exempt = without_nested(only_ipv4(configuration.nat_exempt));
+    for (const auto& interface : perimeter.interfaces) {
+        if (interface.side != Side::wan) continue;
+        std::ranges::copy_if(interface.addresses, std::back_inserter(scope.wan_addresses),
+                             [](const Address& a) { return a.family() == Family::ipv4; });
+    }
+    sort_unique(scope.wan_addresses);
+    scope.pool = configuration.pool;
     if (configuration.masquerade) scope.masquerade_wans = wans;
     scope.wans = std::move(wans);
     return perimeter;

@@ -18,10 +18,16 @@ std::string describe(const Reservation& row) {
            to_text(row.origin) + ")";
 }
 
-[[noreturn]] void refuse_taken(const Reservation& owner) {
-    throw Refused(Refusal::port_taken, "external port " + to_text(owner.external_port) + "/" +
-                                           to_text(owner.internal.protocol) + " is owned by " +
-                                           describe(owner));
+// A port that somebody owns, or nobody can.
+[[noreturn]] void refuse_port(Protocol protocol, Port port, const Reservation* owner,
+                              const PortRange& pool) {
+    const auto subject = "external port " + to_text(port) + "/" + to_text(protocol);
+    if (owner != nullptr) {
+        throw Refused(Refusal::port_taken, subject + " is owned by " + describe(*owner));
+    }
+    throw Refused(Refusal::limit_exceeded,
+                  subject + " is in the pool " + to_text(pool) +
+                      " that displaced flows leave from, which cannot be reserved");
 }
 
 [[noreturn]] void refuse_read_only(const Reservation& row) {
@@ -61,10 +67,12 @@ class Plan {
             unprivileged ? port_count - first : first_unprivileged.value() - first;
         for (unsigned step = 1; step < count; ++step) {
             const auto candidate = *Port::from(first + (port.value() - first + step) % count);
-            if (find(protocol, candidate) == nullptr) return candidate;
+            const bool free = find(protocol, candidate) == nullptr;
+            if (free && !base_.pool().contains(candidate)) return candidate;
         }
         return std::nullopt;
     }
+    [[nodiscard]] const PortRange& pool() const { return base_.pool(); }
     ReservationId new_id() {
         const auto id = next_id_;
         next_id_ = ReservationId{number(id) + 1};
@@ -116,8 +124,10 @@ Port choose_port(const Plan& plan, const ReserveRequest& request, const Reservat
     const auto kept = renewed != nullptr ? renewed->external_port : request.internal.port;
     const auto wanted = request.external_port.value_or(kept);
     const auto* owner = plan.find(protocol, wanted);
-    if (owner == nullptr || owner == renewed) return wanted;
-    if (request.on_conflict == OnConflict::fail) refuse_taken(*owner);
+    const bool kept_port = renewed != nullptr && owner == renewed;
+    const bool free = owner == nullptr && !plan.pool().contains(wanted);
+    if (kept_port || free) return wanted;
+    if (request.on_conflict == OnConflict::fail) refuse_port(protocol, wanted, owner, plan.pool());
     if (renewed != nullptr) return renewed->external_port;
     if (const auto next = plan.next_free_port(protocol, wanted)) return *next;
     throw Refused(Refusal::limit_exceeded, "no external port of " + to_text(protocol) +
@@ -131,6 +141,7 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
     if (renewed != nullptr && renewed->origin == Origin::configured) refuse_read_only(*renewed);
     const auto external_port = choose_port(plan, request, renewed);
     if (renewed != nullptr) former = renewed;
+    const bool moved = former == nullptr || former->external_port != external_port;
 
     const Reservation row{
         .id = former != nullptr ? former->id : plan.new_id(),
@@ -139,7 +150,7 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         .filtering =
             request.filtering.value_or(renewed != nullptr ? renewed->filtering : default_filtering),
         .origin = origin,
-        .state = ReservationState::active,
+        .state = moved ? ReservationState::settling : former->state,
         .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
         .expires = expiry(request.lifetime, now),
         .last_seen = former != nullptr ? former->last_seen : std::nullopt,
@@ -210,8 +221,12 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     auto row = *old;
     if (changes.external_port) {
         const auto* owner = find(row.internal.protocol, *changes.external_port);
-        if (owner != nullptr && owner != old) refuse_taken(*owner);
+        const bool free = owner == nullptr && !pool_.contains(*changes.external_port);
+        if (owner != old && !free) {
+            refuse_port(row.internal.protocol, *changes.external_port, owner, pool_);
+        }
         row.external_port = *changes.external_port;
+        if (owner != old) row.state = ReservationState::settling;
     }
     row.filtering = changes.filtering.value_or(row.filtering);
     row.comment = changes.comment.value_or(row.comment);
@@ -263,6 +278,12 @@ ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wan
     }
     result.difference = plan.difference();
     return result;
+}
+
+void Reservations::set_state(std::span<const ReservationId> ids, ReservationState state) {
+    for (const auto id : ids) {
+        if (const auto found = rows_.find(id); found != rows_.end()) found->second.state = state;
+    }
 }
 
 void Reservations::apply(const ReservationDifference& difference) {

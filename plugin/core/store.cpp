@@ -178,7 +178,7 @@ class Store::Database {
                 .external_port = stored_port(select.integer(4)),
                 .filtering = stored<Filtering>("filtering", select.text(5)),
                 .origin = stored<Origin>("origin", select.text(6)),
-                .state = ReservationState::active,
+                .state = ReservationState::settling,
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
+#include <system_error>
 
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
@@ -9,7 +10,9 @@
 #include "core/store.hpp"
 #include "dbus/service.hpp"
 #include "netlink/rtnetlink.hpp"
+#include "nft/conntrack_settler.hpp"
 #include "nft/firewall_table.hpp"
+#include "nft/table_monitor.hpp"
 #include "options.hpp"
 #include "sources.hpp"
 
@@ -25,6 +28,7 @@ OpenedStore open_store(const std::filesystem::path& directory) {
 }
 
 void run(const Options& options) {
+    block_signals();
     const auto read = [&options] { return read_configuration(options); };
     auto configuration = read();
 
@@ -32,11 +36,15 @@ void run(const Options& options) {
     netlink::InterfaceMonitor monitor;
     netlink::InterfaceReader reader;
     nft::FirewallTable table;
-    Gateway gateway(std::move(configuration), open_store(options.state), table, now);
+    nft::TableMonitor table_monitor(table.port_id());
+    nft::ConntrackSettler settler;
+    Gateway gateway(std::move(configuration), open_store(options.state), table, settler, now);
     gateway.start(reader.read());
 
     dbus::Service service(bus, gateway, read);
     InterfaceSource interfaces(monitor, reader, gateway);
+    TableSource table_changes(table_monitor, gateway);
+    SettlerSource settled(settler, gateway);
     ExpirySource expiry(gateway, now);
     EventLoop loop;
     SignalSource signals(loop, [&gateway, &read] {
@@ -49,12 +57,18 @@ void run(const Options& options) {
     });
     loop.add(signals);
     loop.add(interfaces);
+    loop.add(table_changes);
+    loop.add(settled);
     loop.add(expiry);
     loop.add(service);
 
     service.request_name();
     log::info("ready", "{} reservations are in force", gateway.reservations().size());
     loop.run();
+}
+
+const char* advice(int error) {
+    return error == EPERM ? "; portholed needs the capability CAP_NET_ADMIN" : "";
 }
 
 }  // namespace
@@ -75,9 +89,9 @@ int main(int argc, char** argv) {
     } catch (const ConfigurationInvalid& invalid) {
         log::error("configuration-invalid", "\n{}", invalid.what());
     } catch (const KernelFailure& failure) {
-        const auto* const advice =
-            failure.code() == EPERM ? "; portholed needs the capability CAP_NET_ADMIN" : "";
-        log::error("kernel-failed", "{}{}", failure.what(), advice);
+        log::error("kernel-failed", "{}{}", failure.what(), advice(failure.code()));
+    } catch (const std::system_error& error) {
+        log::error("failed", "{}{}", error.what(), advice(error.code().value()));
     } catch (const std::exception& error) {
         log::error("failed", "{}", error.what());
     }

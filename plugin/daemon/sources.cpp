@@ -21,14 +21,23 @@ constexpr milliseconds retry_after{1000};
 // The wall clock may be set while we wait for a time of day.
 constexpr milliseconds longest_wait{60'000};
 
-}  // namespace
-
-SignalSource::SignalSource(EventLoop& loop, std::function<void()> reload)
-    : loop_(loop), reload_(std::move(reload)) {
+sigset_t our_signals() {
     sigset_t signals;
     sigemptyset(&signals);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    return signals;
+}
+
+}  // namespace
+
+void block_signals() {
+    const auto signals = our_signals();
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+SignalSource::SignalSource(EventLoop& loop, std::function<void()> reload)
+    : loop_(loop), reload_(std::move(reload)) {
+    const auto signals = our_signals();
     descriptor_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
 }
@@ -61,6 +70,39 @@ void InterfaceSource::dispatch() {
         failed_ = true;
         log::error("interfaces-failed", "the rules do not follow the interfaces yet: {}",
                    error.what());
+    }
+}
+
+Interest SettlerSource::prepare() {
+    const bool failed = !gateway_.settling().failure().empty();
+    return {settler_.descriptor(), POLLIN, failed ? std::optional(retry_after) : std::nullopt};
+}
+
+void SettlerSource::dispatch() {
+    const auto reported = gateway_.settling().reported();
+    gateway_.settled();
+    const auto& failure = gateway_.settling().failure();
+    if (failure.empty()) return;
+    if (gateway_.settling().reported() != reported) {
+        log::error("settling-failed", "flows may still use wrong ports: {}", failure);
+    } else if (gateway_.settling().ordered() == reported) {
+        gateway_.settle_everything();
+    }
+}
+
+Interest TableSource::prepare() {
+    return {monitor_.descriptor(), POLLIN, failed_ ? std::optional(retry_after) : std::nullopt};
+}
+
+void TableSource::dispatch() {
+    if (!monitor_.changed_by_others() && !failed_) return;
+    try {
+        gateway_.rebuild();
+        failed_ = false;
+        log::warning("table-rebuilt", "somebody changed table inet porthole; it was rebuilt");
+    } catch (const Error& error) {
+        failed_ = true;
+        log::error("rebuild-failed", "somebody changed table inet porthole: {}", error.what());
     }
 }
 

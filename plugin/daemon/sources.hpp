@@ -6,13 +6,17 @@
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "netlink/rtnetlink.hpp"
+#include "nft/table_monitor.hpp"
 
 namespace porthole {
+
+/// Blocks the signals that SignalSource takes, for this thread and those that it starts from now on.
+void block_signals();
 
 /// SIGTERM and SIGINT end the loop; the rules stay. SIGHUP reads the configuration again.
 class SignalSource : public EventSource {
   public:
-    /// Blocks the signals for this thread and those it starts.
+    /// The signals must be blocked already, in all threads.
     SignalSource(EventLoop& loop, std::function<void()> reload);
     ~SignalSource() override;
     SignalSource(const SignalSource&) = delete;
@@ -42,6 +46,34 @@ class InterfaceSource : public EventSource {
   private:
     netlink::InterfaceMonitor& monitor_;
     netlink::InterfaceReader& reader_;
+    Gateway& gateway_;
+    bool failed_ = false;
+};
+
+/// Passes on what the settler reports, and orders again what has failed.
+class SettlerSource : public EventSource {
+  public:
+    SettlerSource(Settler& settler, Gateway& gateway) : settler_(settler), gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    Settler& settler_;
+    Gateway& gateway_;
+};
+
+/// Undoes what others do to our table.
+class TableSource : public EventSource {
+  public:
+    TableSource(nft::TableMonitor& monitor, Gateway& gateway)
+        : monitor_(monitor), gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    nft::TableMonitor& monitor_;
     Gateway& gateway_;
     bool failed_ = false;
 };

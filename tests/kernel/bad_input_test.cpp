@@ -27,13 +27,22 @@ auto error(const std::string& name, const testing::Matcher<std::string>& message
 class BadRequest : public testing::Test {
   protected:
     BadRequest() {
-        client.reserve("192.168.2.2", "udp", 51820);
+        client.reserve("192.168.2.2", "udp", 51820, {{"settle", true}});
         before = state();
     }
     // Everything that a bad request could have changed.
     [[nodiscard]] std::string state() {
-        const auto listed = porthole.ctl({"--json", "list"});
-        EXPECT_EQ(listed.status, 0) << listed.errors;
+        const auto list = [this] {
+            auto listed = porthole.ctl({"--json", "list"});
+            EXPECT_EQ(listed.status, 0) << listed.errors;
+            return listed;
+        };
+        // After a start, rows are settling for a moment.
+        auto listed = list();
+        const lab::Deadline deadline(lab::Duration(5000));
+        while (listed.output.find("settling") != std::string::npos && !deadline.passed()) {
+            listed = list();
+        }
         return listed.output +
                lab::output_of(sites.gateway_a, {"nft", "list", "table", "inet", "porthole"});
     }

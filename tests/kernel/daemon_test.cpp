@@ -122,22 +122,28 @@ TEST_F(Daemon, AnswersWithTheRowAndAnnouncesIt) {
     EXPECT_EQ(std::get<4>(row), 51820);
     EXPECT_EQ(std::get<5>(row), "address-and-port-dependent");
     EXPECT_EQ(std::get<6>(row), "api");
-    EXPECT_EQ(std::get<7>(row), "active");
+    EXPECT_EQ(std::get<7>(row), "settling");
     EXPECT_EQ(std::get<8>(row), "laptop");
     EXPECT_GT(std::get<9>(row), 1'700'000'000);
+
+    // The change at once, and that it is settled at most 50 ms after it.
     ASSERT_TRUE(wait_for_announcement());
     ASSERT_EQ(heard[0].changed.size(), 1U);
+    EXPECT_EQ(std::get<7>(heard[0].changed[0]), "settling");
     EXPECT_EQ(std::get<8>(heard[0].changed[0]), "laptop");
     EXPECT_EQ(heard[0].generation, 1U);
-
-    // Three changes within the window are one announcement.
-    client.reserve("192.168.2.3", "udp", 1);
-    client.change(1, {{"comment", std::string("phone")}});
-    client.release({2});
     ASSERT_TRUE(wait_for_announcement());
     ASSERT_EQ(heard[1].changed.size(), 1U);
-    EXPECT_EQ(std::get<8>(heard[1].changed[0]), "phone");
-    EXPECT_EQ(heard[1].generation, 4U);
+    EXPECT_EQ(std::get<7>(heard[1].changed[0]), "active");
+    EXPECT_EQ(heard[1].generation, 1U);
+
+    // Changes soon after an announcement wait for one another.
+    client.reserve("192.168.2.3", "udp", 1, {{"settle", true}});
+    client.change(1, {{"comment", std::string("phone")}});
+    client.release({2});
+    while (heard.back().generation < 4) ASSERT_TRUE(wait_for_announcement());
+    EXPECT_LE(heard.size(), 5U);
+    EXPECT_EQ(std::get<8>(heard.back().changed.at(0)), "phone");
 }
 
 TEST_F(Daemon, ListsInPagesWhatWasReservedInOneCall) {

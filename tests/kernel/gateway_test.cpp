@@ -10,6 +10,7 @@
 #include "lab/namespace.hpp"
 #include "lab/process.hpp"
 #include "lab/temporary_directory.hpp"
+#include "nft/conntrack_settler.hpp"
 #include "nft/firewall_table.hpp"
 
 namespace porthole {
@@ -104,7 +105,9 @@ class GatewayOverKernel : public testing::TestWithParam<unsigned> {
     lab::TemporaryDirectory directory;
     nft::FirewallTable table = router.run([] { return nft::FirewallTable(); });
     Time clock{std::chrono::seconds(1'000'000)};
-    Gateway gateway{{}, Store::open(directory.path()), table, [this] { return clock; }};
+    std::unique_ptr<nft::ConntrackSettler> settler =
+        router.run([] { return std::make_unique<nft::ConntrackSettler>(); });
+    Gateway gateway{{}, Store::open(directory.path()), table, *settler, [this] { return clock; }};
     int done = 0;
     int refused = 0;
 

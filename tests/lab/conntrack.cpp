@@ -22,12 +22,14 @@ std::optional<Flow> parse_flow(const std::string& line) {
     }
     std::vector<Address> addresses;
     std::vector<std::uint16_t> ports;
+    std::uint32_t id = 0;
     for (std::string word; words >> word;) {
         const auto equals = word.find('=');
         if (equals == std::string::npos) continue;
         const auto key = word.substr(0, equals);
         const auto value = word.substr(equals + 1);
         if (key == "src" || key == "dst") addresses.push_back(parse<Address>(key, value));
+        if (key == "id") id = static_cast<std::uint32_t>(std::stoul(value));
         if (key == "sport" || key == "dport") {
             ports.push_back(static_cast<std::uint16_t>(std::stoul(value)));
         }
@@ -39,7 +41,8 @@ std::optional<Flow> parse_flow(const std::string& line) {
                 line.find("[UNREPLIED]") != std::string::npos,
                 line.find("[ASSURED]") != std::string::npos,
                 timeout,
-                line};
+                line,
+                id};
 }
 
 std::vector<Flow> flows(const Namespace& where) {

@@ -60,9 +60,12 @@ class FailingFirewall : public FirewallBackend {
         replace_values(held.scope.masquerade_wans, difference.masquerade_wans);
         replace_values(held.scope.nat_sources, difference.nat_sources);
         replace_values(held.scope.exempt, difference.exempt);
+        replace_values(held.scope.wan_addresses, difference.wan_addresses);
         replace_values(held.mappings, difference.mappings);
         applied.push_back(difference);
     }
+
+    FirewallCounters counters() override { return {}; }
 
     void forget_calls() {
         replaced = 0;
@@ -85,6 +88,19 @@ class FailingFirewall : public FirewallBackend {
 };
 
 using Outcome = FailingFirewall::Outcome;
+
+/// A settler that reports when a test wants it to.
+class ManualSettler : public Settler {
+  public:
+    void settle(SettleOrder order) override { orders.push_back(std::move(order)); }
+    [[nodiscard]] int descriptor() const override { return -1; }
+    std::optional<SettleReport> take_report() override {
+        return std::exchange(report, std::nullopt);
+    }
+
+    std::vector<SettleOrder> orders;
+    std::optional<SettleReport> report;
+};
 
 /// While it lives, no file can be written: as on a full disk, but for this process alone.
 class FullDisk {
@@ -153,10 +169,16 @@ class GatewayTest : public ::testing::Test {
     void start(const Configuration& configuration) {
         gateway_.reset();
         gateway_ = std::make_unique<Gateway>(configuration, Store::open(directory_.path()),
-                                             firewall_, [this] { return now_; });
+                                             firewall_, settler_, [this] { return now_; });
         gateway_->start(home());
         gateway_->journal().drain();
         firewall_.forget_calls();
+        settler_.orders.clear();
+    }
+    // What the settler says of everything that was ordered until now.
+    void report(const std::string& failure = {}) {
+        settler_.report = SettleReport{gateway_->settling().ordered(), 0, failure};
+        gateway_->settled();
     }
     Reservation reserve(const ReserveRequest& request) {
         return gateway_->reserve(request, std::nullopt);
@@ -180,6 +202,7 @@ class GatewayTest : public ::testing::Test {
 
     TemporaryDirectory directory_;
     FailingFirewall firewall_;
+    ManualSettler settler_;
     Time now_ = now;
     std::unique_ptr<Gateway> gateway_;
 };
@@ -471,14 +494,18 @@ TEST_F(GatewayTest, FollowsItsInterfacesWithoutTouchingReservations) {
     firewall_.forget_calls();
     gateway_->interfaces_changed(home("203.0.113.3"));
     EXPECT_EQ(gateway_->perimeter().interfaces[1].addresses, all<Address>({"203.0.113.3"}));
-    EXPECT_THAT(firewall_.applied, IsEmpty());
+    FirewallDifference readdressed;
+    readdressed.wan_addresses = {.removed = all<Address>({"203.0.113.2"}),
+                                 .added = all<Address>({"203.0.113.3"})};
+    EXPECT_THAT(firewall_.applied, ElementsAre(readdressed));
 
     auto without_wan = home();
     without_wan.default_routes.clear();
     gateway_->interfaces_changed(without_wan);
     FirewallDifference expected;
     expected.wans.removed = all<InterfaceName>({"wan"});
-    EXPECT_THAT(firewall_.applied, ElementsAre(expected));
+    expected.wan_addresses.removed = all<Address>({"203.0.113.3"});
+    EXPECT_THAT(firewall_.applied, ElementsAre(readdressed, expected));
     EXPECT_THAT(gateway_->status().warnings, ElementsAre(HasSubstr("no WAN is known")));
 
     gateway_->interfaces_changed({});
@@ -500,6 +527,103 @@ TEST_F(GatewayTest, ReleasesWhatHasRunOut) {
     EXPECT_THAT(gateway_->journal().drain().removed, ElementsAre(first.id));
     EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 7)));
     EXPECT_EQ(gateway_->next_expiry(), now + 20s);
+}
+
+TEST_F(GatewayTest, OrdersThatFlowsAgreeWithAReservation) {
+    const auto row = reserve({.internal = anna});
+    ASSERT_THAT(settler_.orders, SizeIs(1));
+    const auto& order = settler_.orders[0];
+    EXPECT_THAT(order.mappings.added, ElementsAre(mapping(anna, 51820)));
+    EXPECT_THAT(order.mappings.removed, IsEmpty());
+    EXPECT_EQ(order.wans, all<InterfaceName>({"wan"}));
+    EXPECT_EQ(order.wan_addresses, all<Address>({"203.0.113.2"}));
+    EXPECT_EQ(row.state, ReservationState::settling);
+
+    gateway_->journal().drain();
+    const auto generation = gateway_->generation();
+    report();
+    EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::active);
+    EXPECT_THAT(gateway_->journal().drain().changed, ElementsAre(row.id));
+    EXPECT_EQ(gateway_->generation(), generation);
+
+    // The store does not know states: compare it with the state after a start.
+    gateway_->settle_everything();
+}
+
+TEST_F(GatewayTest, OrdersNothingWhereNoMappingChanges) {
+    const auto row = reserve({.internal = anna});
+    report();
+    settler_.orders.clear();
+    gateway_->change(row.id, {.comment = parse<Comment>("", "laptop")}, std::nullopt);
+    EXPECT_THAT(settler_.orders, IsEmpty());
+    EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::active);
+    gateway_->settle_everything();
+}
+
+TEST_F(GatewayTest, IsSettlingUntilTheLastOrderForARowIsDone) {
+    const auto row = reserve({.internal = anna});
+    const auto first = gateway_->settling().ordered();
+    gateway_->change(row.id, {.external_port = port(51830)}, std::nullopt);
+    settler_.report = SettleReport{first, 0, {}};
+    gateway_->settled();
+    EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::settling);
+    report();
+    EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::active);
+    gateway_->settle_everything();
+}
+
+TEST_F(GatewayTest, StaysSettlingAndSaysSoWhereSettlingFails) {
+    const auto row = reserve({.internal = anna});
+    report("list the flows in conntrack: Operation not permitted");
+    EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::settling);
+    EXPECT_THAT(gateway_->status().warnings, ElementsAre(HasSubstr("list the flows")));
+    gateway_->settle_everything();
+    report();
+    EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::active);
+    EXPECT_THAT(gateway_->status().warnings, IsEmpty());
+    gateway_->settle_everything();
+}
+
+TEST_F(GatewayTest, SettlesEverythingAfterARebuildAndWhenAWanMoves) {
+    reserve({.internal = anna});
+    reserve({.internal = ben, .external_port = port(51821)});
+    const auto everything = ElementsAre(mapping(anna, 51820), mapping(ben, 51821));
+    settler_.orders.clear();
+    gateway_->rebuild();
+    ASSERT_THAT(settler_.orders, SizeIs(1));
+    EXPECT_THAT(settler_.orders[0].mappings.added, everything);
+
+    gateway_->interfaces_changed(home("203.0.113.77"));
+    ASSERT_THAT(settler_.orders, SizeIs(2));
+    EXPECT_THAT(settler_.orders[1].mappings.added, everything);
+    EXPECT_EQ(settler_.orders[1].wan_addresses, all<Address>({"203.0.113.77"}));
+
+    firewall_.outcomes = {Outcome::drift};
+    const auto row = reserve({.internal = carl, .external_port = port(51822)});
+    ASSERT_THAT(settler_.orders, SizeIs(3));
+    EXPECT_THAT(settler_.orders[2].mappings.added, SizeIs(3));
+    EXPECT_EQ(row.state, ReservationState::settling);
+    EXPECT_EQ(gateway_->status().rebuilds, 2U);
+}
+
+TEST_F(GatewayTest, MakesTheTableAnewForAnotherPool) {
+    reserve({.internal = anna});
+    Configuration configuration;
+    configuration.pool = *PortRange::from(port(50000), port(50999));
+    gateway_->reload(configuration);
+    gateway_->journal().drain();
+    EXPECT_EQ(firewall_.replaced, 1);
+    EXPECT_EQ(firewall_.held.scope.pool, configuration.pool);
+    expect_unchanged<Refused>([&] { reserve({.internal = ben, .external_port = port(50500)}); },
+                              "50000-50999");
+
+    // A reload that fails keeps the old pool.
+    Configuration other;
+    other.pool = *PortRange::from(port(40000), port(40999));
+    firewall_.outcomes = {Outcome::failure};
+    expect_unchanged<KernelFailure>([&] { gateway_->reload(other); }, "add element");
+    expect_unchanged<Refused>([&] { reserve({.internal = ben, .external_port = port(50500)}); },
+                              "50000-50999");
 }
 
 }  // namespace

@@ -16,10 +16,12 @@ namespace {
 
 using namespace support;
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::ThrowsMessage;
 
 const auto anna = endpoint("192.168.2.2", 51820);
 const auto ben = endpoint("192.168.2.3", 51820);
@@ -46,7 +48,7 @@ TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
     EXPECT_EQ(all_.size(), 0U) << "deciding changed something";
     const Reservation expected{ReservationId{1}, anna,
                                port(51820),      Filtering::address_and_port_dependent,
-                               Origin::api,      ReservationState::active,
+                               Origin::api,      ReservationState::settling,
                                Comment(),        std::nullopt,
                                std::nullopt};
     EXPECT_THAT(difference.before, IsEmpty());
@@ -131,6 +133,8 @@ TEST_F(ReservationsTest, FindTheNextFreePortWithinTheRangeOfThePort) {
     const auto next = [&](std::uint64_t value) {
         return all_.next_free_port(Protocol::udp, port(value));
     };
+    all_.set_pool(*PortRange::from(port(40000), port(40999)));
+    EXPECT_EQ(next(39999), port(41000)) << "ports of the pool are never free";
     EXPECT_EQ(next(51820), port(51821));
     EXPECT_EQ(next(65535), port(1024));
     EXPECT_EQ(next(1024), port(1025));
@@ -143,6 +147,21 @@ TEST_F(ReservationsTest, FindTheNextFreePortWithinTheRangeOfThePort) {
     EXPECT_EQ(next(65534), port(1025));
     EXPECT_EQ(next(1023), port(2));
     EXPECT_EQ(all_.next_free_port(Protocol::tcp, port(65535)), port(1024));
+}
+
+// What displaced flows leave from cannot be reserved, and the message says so.
+TEST_F(ReservationsTest, KeepThePoolFree) {
+    const auto refused = [&](const ReserveRequest& request) {
+        EXPECT_THAT([&] { (void)all_.reserve(request, Origin::api, now); },
+                    ThrowsMessage<Refused>(AllOf(HasSubstr("61440-65535"), HasSubstr("pool"))));
+    };
+    refused({.internal = endpoint("192.168.2.2", 61440)});
+    refused({.internal = anna, .external_port = port(65535)});
+    EXPECT_EQ(reserve({.internal = endpoint("192.168.2.2", 61440), .on_conflict = OnConflict::next})
+                  .external_port,
+              port(1024));
+    const auto id = reserve({.internal = anna}).id;
+    EXPECT_THROW((void)all_.change(id, {.external_port = port(62000)}, now), Refused);
 }
 
 TEST_F(ReservationsTest, RefuseTheNextPortWhereItsRangeIsFull) {

@@ -121,13 +121,13 @@ TEST_F(StoreTest, BeginsEmptyInADirectoryThatItMakes) {
 TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
     std::vector<Reservation> rows{
         {ReservationId{3}, endpoint("192.168.2.2", 1), port(65535), Filtering::endpoint_independent,
-         Origin::configured, ReservationState::active, comment("Größe '); DROP TABLE x; --"),
+         Origin::configured, ReservationState::settling, comment("Größe '); DROP TABLE x; --"),
          std::nullopt, now},
         {ReservationId{4}, endpoint("2001:db8::2", 65535, Protocol::tcp), port(1),
-         Filtering::address_dependent, Origin::automatic, ReservationState::active, Comment(),
+         Filtering::address_dependent, Origin::automatic, ReservationState::settling, Comment(),
          now + 1s, std::nullopt},
         {ReservationId{7}, endpoint("02:00:5e:10:00:01", 1), port(7),
-         Filtering::address_and_port_dependent, Origin::api, ReservationState::active, Comment(),
+         Filtering::address_and_port_dependent, Origin::api, ReservationState::settling, Comment(),
          Time(1s), Time(0s)},
     };
     {
@@ -311,7 +311,7 @@ TEST_F(StoreTest, KeepsAsideTheLogOfAnUnusableDatabaseAsItIs) {
 TEST_F(StoreTest, SurvivesAnyWrongBit) {
     make_database();
     const auto whole = read_file(file_);
-    std::mt19937 random(1);
+    std::mt19937 random(1);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same bits each time
     int kept_aside = 0;
     for (int attempt = 0; attempt < 120; ++attempt) {
         for (const auto& entry : fs::directory_iterator(directory_.path())) fs::remove(entry);

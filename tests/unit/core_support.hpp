@@ -17,7 +17,8 @@
 
 namespace porthole {
 
-// How GoogleTest prints values.
+// How GoogleTest prints values; the name is GoogleTest's.
+// NOLINTBEGIN(readability-identifier-naming)
 inline void PrintTo(const Reservation& row, std::ostream* out) {
     *out << number(row.id) << ": " << to_text(row.internal.host) << ' '
          << to_text(row.internal.protocol) << ' ' << to_text(row.internal.port) << " <-> "
@@ -33,6 +34,7 @@ inline void PrintTo(const Port& port, std::ostream* out) { *out << to_text(port)
 inline void PrintTo(const Network& network, std::ostream* out) { *out << to_text(network); }
 inline void PrintTo(const Address& address, std::ostream* out) { *out << to_text(address); }
 inline void PrintTo(const InterfaceName& name, std::ostream* out) { *out << name.text(); }
+// NOLINTEND(readability-identifier-naming)
 
 namespace support {
 

@@ -65,17 +65,28 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
     status.masquerade = true;
     status.reservations = 3;
     status.generation = 9;
+    status.counters = {.unsolicited = 1, .displaced = 2, .guarded = 3};
+    status.rebuilds = 4;
+    status.settled_flows = 5;
     status.warnings = {"forwarding is off"};
 
     const auto answer = to_dictionary(status);
     EXPECT_THAT(answer,
-                ElementsAre(Key("generation"), Key("lans"), Key("masquerade"), Key("others"),
-                            Key("reservations"), Key("wans"), Key("warnings")));
+                ElementsAre(Key("counters"), Key("generation"), Key("lans"), Key("masquerade"),
+                            Key("others"), Key("reservations"), Key("wans"), Key("warnings")));
     EXPECT_TRUE(answer.at("masquerade").get<bool>());
     EXPECT_EQ(answer.at("reservations").get<std::uint32_t>(), 3U);
     EXPECT_EQ(answer.at("generation").get<std::uint64_t>(), 9U);
     EXPECT_THAT(answer.at("warnings").get<std::vector<std::string>>(),
                 ElementsAre("forwarding is off"));
+    const auto counters = answer.at("counters").get<Dictionary>();
+    const auto counter = [&](const char* name) { return counters.at(name).get<std::uint64_t>(); };
+    EXPECT_EQ(counters.size(), 5U);
+    EXPECT_EQ(counter("unsolicited"), 1U);
+    EXPECT_EQ(counter("displaced"), 2U);
+    EXPECT_EQ(counter("guarded"), 3U);
+    EXPECT_EQ(counter("rebuilds"), 4U);
+    EXPECT_EQ(counter("settled-flows"), 5U);
 
     const auto only = [&](const char* key) {
         const auto interfaces = answer.at(key).get<std::vector<Dictionary>>();

@@ -31,6 +31,7 @@ TEST(DBusReserve, TakesTheArguments) {
     EXPECT_EQ(call.request.lifetime, std::nullopt);
     EXPECT_EQ(call.request.comment, std::nullopt);
     EXPECT_EQ(call.if_generation, std::nullopt);
+    EXPECT_FALSE(call.settle);
 }
 
 TEST(DBusReserve, TakesEveryOption) {
@@ -39,13 +40,15 @@ TEST(DBusReserve, TakesEveryOption) {
                                     {"filtering", Text("address-and-port-dependent")},
                                     {"lifetime", std::uint32_t{60}},
                                     {"comment", Text("laptop")},
-                                    {"if-generation", std::uint64_t{7}}});
+                                    {"if-generation", std::uint64_t{7}},
+                                    {"settle", true}});
     EXPECT_EQ(call.request.external_port, Port::from(4000));
     EXPECT_EQ(call.request.on_conflict, OnConflict::next);
     EXPECT_EQ(call.request.filtering, Filtering::address_and_port_dependent);
     EXPECT_EQ(call.request.lifetime, seconds(60));
     EXPECT_EQ(call.request.comment->text(), "laptop");
     EXPECT_EQ(call.if_generation, 7U);
+    EXPECT_TRUE(call.settle);
 }
 
 TEST(DBusReserve, TakesLifetimeZeroAsUntilReleased) {
@@ -89,7 +92,7 @@ TEST(DBusReserve, NamesAnUnknownKeyAndThoseItKnows) {
         },
         ThrowsMessage<InvalidArgument>(
             StrEq("unknown key \"external_port\": allowed are external-port, on-conflict, "
-                  "filtering, lifetime, comment, if-generation")));
+                  "filtering, lifetime, comment, if-generation, settle")));
 }
 
 TEST(DBusReserve, NamesTheTypeItWants) {
@@ -108,8 +111,8 @@ TEST(DBusReserve, NamesTheTypeItWants) {
 }
 
 TEST(DBusReserve, RefusesWhatOnlyLaterVersionsHave) {
-    for (const auto& [key, value] : Dictionary{
-             {"wan", Text("eth0")}, {"external-address", Text("1.2.3.4")}, {"settle", true}}) {
+    for (const auto& [key, value] :
+         Dictionary{{"wan", Text("eth0")}, {"external-address", Text("1.2.3.4")}}) {
         try {
             reserve_with({{key, value}});
             ADD_FAILURE() << key << " was taken";
@@ -160,14 +163,15 @@ TEST(DBusReserveMany, SaysWhichRowIsWrong) {
 }
 
 TEST(DBusReserveMany, HasItsOwnOptions) {
-    EXPECT_THROW(parse_reserve_many({}, {{"settle", true}}), Refused);
+    EXPECT_TRUE(parse_reserve_many({}, {{"settle", true}}).settle);
+    EXPECT_FALSE(parse_reserve_many({}, {}).settle);
     EXPECT_THAT(
         [] {
             parse_reserve_many({}, {{"comment", Text("x")}});
         },
         ThrowsMessage<InvalidArgument>(
             StrEq("unknown key \"comment\": allowed are on-conflict, lifetime, "
-                  "if-generation")));
+                  "if-generation, settle")));
 }
 
 TEST(DBusChange, LeavesWhatIsNotNamed) {
@@ -178,14 +182,16 @@ TEST(DBusChange, LeavesWhatIsNotNamed) {
     EXPECT_EQ(call.changes.lifetime, std::nullopt);
     EXPECT_EQ(call.changes.comment, std::nullopt);
     EXPECT_EQ(call.if_generation, std::nullopt);
+    EXPECT_FALSE(call.settle);
 }
 
 TEST(DBusChange, TellsLifetimeZeroFromNone) {
     const auto call = parse_change(12, {{"lifetime", std::uint32_t{0}}, {"comment", Text("")}},
-                                   {{"if-generation", std::uint64_t{0}}});
+                                   {{"if-generation", std::uint64_t{0}}, {"settle", true}});
     EXPECT_EQ(call.changes.lifetime, seconds(0));
     EXPECT_EQ(call.changes.comment, Comment());
     EXPECT_EQ(call.if_generation, 0U);
+    EXPECT_TRUE(call.settle);
 }
 
 TEST(DBusChange, KnowsChangesFromOptions) {
@@ -199,7 +205,7 @@ TEST(DBusChange, KnowsChangesFromOptions) {
             parse_change(1, {}, {{"comment", Text("x")}});
         },
         ThrowsMessage<InvalidArgument>(
-            StrEq("unknown key \"comment\": allowed are if-generation")));
+            StrEq("unknown key \"comment\": allowed are if-generation, settle")));
 }
 
 TEST(DBusRelease, TakesIds) {

@@ -65,6 +65,19 @@ TEST_F(NetlinkExecute, DoesNotMindAcknowledgementsOfTheFrame) {
     EXPECT_NO_THROW(connection.execute(transaction()));
 }
 
+TEST_F(NetlinkExecute, HandsOverWhatElseTheKernelAnswers) {
+    const auto object = [](std::uint32_t sequence) { return message(some_type, 0, sequence); };
+    kernel.answer = [&](const nlmsghdr* begin) -> std::vector<Event> {
+        const auto first = begin->nlmsg_seq;
+        return {object(first + 9), object(first + 1), report(first + 3, 0)};
+    };
+    std::vector<std::uint32_t> answered;
+    connection.execute(transaction(), [&](const nlmsghdr* answer) {
+        answered.push_back(answer->nlmsg_seq - messages_of(kernel.sent.at(0)).front()->nlmsg_seq);
+    });
+    EXPECT_THAT(answered, ElementsAre(1)) << "and nothing that belongs to another request";
+}
+
 TEST_F(NetlinkExecute, SendsNothingForABatchWithoutCommands) {
     EXPECT_NO_THROW(connection.execute(transaction({})));
     EXPECT_TRUE(kernel.sent.empty());

@@ -73,7 +73,7 @@ class Service final : public EventSource {
     Bus& bus_;
     Gateway& gateway_;
     std::unique_ptr<Adaptor> adaptor_;
-    std::optional<Clock::time_point> announcement_;  ///< when what has changed is announced
+    Clock::time_point next_announcement_;  ///< not before this
 };
 
 }  // namespace porthole::dbus

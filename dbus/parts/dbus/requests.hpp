@@ -15,17 +15,20 @@ namespace porthole::dbus {
 struct ReserveCall {
     ReserveRequest request;
     IfGeneration if_generation;
+    bool settle;  ///< answer only when the flows are settled
 };
 
 struct ReserveManyCall {
     std::vector<ReserveRequest> requests;
     IfGeneration if_generation;
+    bool settle;  ///< answer only when the flows are settled
 };
 
 struct ChangeCall {
     ReservationId id;
     ReservationChanges changes;
     IfGeneration if_generation;
+    bool settle;  ///< answer only when the flows are settled
 };
 
 struct ReleaseCall {

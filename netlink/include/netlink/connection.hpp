@@ -41,7 +41,10 @@ class Connection {
 
     /// Sends the batch and reads all answers. Throws BatchFailure if the kernel refused a command
     /// or an acknowledgement is missing (ENOBUFS if answers were dropped, EBADMSG otherwise).
-    void execute(FinalizedBatch batch);
+    /// `answer` is handed what the kernel answers besides acknowledgements.
+    void execute(
+        FinalizedBatch batch,
+        const std::function<void(const nlmsghdr*)>& answer = [](const nlmsghdr*) {});
 
     /// Sends one dump request and hands each message of the answer to `each`. A dump that the
     /// kernel marks as interrupted is asked for again from the start, `restart` being called

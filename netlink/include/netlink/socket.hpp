@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -21,6 +22,12 @@ class Socket : public Transport {
     void send(std::span<const std::byte> datagram) override;
     std::size_t receive(std::span<std::byte> buffer) override;
     [[nodiscard]] int descriptor() const override;
+    /// The address that the kernel knows this socket by; it is in the notifications of what is
+    /// done through it.
+    [[nodiscard]] std::uint32_t port_id() const { return mnl_socket_get_portid(socket_.get()); }
+    /// Leaves out notifications of what was done through the socket with this port: they neither
+    /// wake anybody nor fill the buffer. Throws std::system_error.
+    void ignore_changes_of(std::uint32_t port_id);
 
   private:
     struct Close {

@@ -5,6 +5,7 @@
 
 #include "core/firewall.hpp"
 #include "netlink/connection.hpp"
+#include "netlink/socket.hpp"
 
 namespace porthole::nft {
 
@@ -18,13 +19,21 @@ class FirewallTable : public FirewallBackend {
 
     void replace(const Firewall& firewall) override;
     void apply(const FirewallDifference& difference) override;
+    [[nodiscard]] FirewallCounters counters() override;
+
+    /// The netlink port that the changes come from; 0 for an injected transport.
+    [[nodiscard]] std::uint32_t port_id() const { return port_id_; }
 
   private:
+    explicit FirewallTable(std::unique_ptr<netlink::Socket> socket);
+
+    std::uint32_t port_id_ = 0;
     netlink::Connection connection_;
 };
 
 /// The batch that replace() sends: the table, its chains and rules, and all elements.
-netlink::FinalizedBatch encode_replacement(const Firewall& firewall);
+netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
+                                           const FirewallCounters& counted = {});
 /// The batch that apply() sends: elements only.
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference);
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "core/firewall.hpp"
 #include "types/interfaces.hpp"
 #include "types/reservation.hpp"
 
@@ -25,6 +26,7 @@ struct Configuration {
     bool masquerade = false;
     std::optional<std::vector<Network>> nat_sources;  ///< nothing: the LANs' private networks
     std::vector<Network> nat_exempt;
+    PortRange pool = default_pool;
     std::vector<StaticReservation> reservations;
     bool operator==(const Configuration&) const = default;
 };

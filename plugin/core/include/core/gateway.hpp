@@ -9,6 +9,7 @@
 #include "core/perimeter.hpp"
 #include "core/query.hpp"
 #include "core/reservations.hpp"
+#include "core/settling.hpp"
 #include "core/store.hpp"
 
 namespace porthole {
@@ -19,6 +20,9 @@ struct GatewayStatus {
     bool masquerade = false;
     std::size_t reservations = 0;
     std::uint64_t generation = 0;
+    FirewallCounters counters;
+    std::uint64_t rebuilds = 0;         ///< how often somebody's change of the table was undone
+    std::uint64_t settled_flows = 0;    ///< flows that were deleted to settle reservations
     std::vector<std::string> warnings;  ///< what keeps Porthole from doing its work, one line each
 };
 
@@ -36,7 +40,7 @@ class Gateway {
     using Clock = std::function<Time()>;
 
     Gateway(Configuration configuration, OpenedStore opened, FirewallBackend& firewall,
-            Clock clock);
+            Settler& settler, Clock clock);
 
     /// Loads what was stored, takes over the configuration's reservations and puts everything into
     /// the kernel. To be called once, before anything else.
@@ -56,11 +60,18 @@ class Gateway {
     void interfaces_changed(const InterfaceSnapshot& interfaces);
     /// Releases what has run out.
     void expire();
+    /// Puts the table back that somebody else has changed, and settles all flows anew.
+    void rebuild();
+    /// Takes the settler's report: to be called when its descriptor is readable.
+    void settled();
+    /// Settles all flows, after a failure.
+    void settle_everything();
     [[nodiscard]] std::optional<Time> next_expiry() const { return reservations_.next_expiry(); }
 
     [[nodiscard]] const Reservations& reservations() const { return reservations_; }
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
     [[nodiscard]] const Perimeter& perimeter() const { return perimeter_; }
+    [[nodiscard]] const Settling& settling() const { return settling_; }
     [[nodiscard]] GatewayStatus status() const;
     /// What has changed and was not announced yet.
     [[nodiscard]] Journal& journal() { return journal_; }
@@ -69,9 +80,10 @@ class Gateway {
     void require_generation(IfGeneration expected) const;
     void commit(const ReservationDifference& change);
     void commit(const ReservationDifference& change, const Perimeter& perimeter);
-    void apply(const FirewallDifference& difference, const ReservationDifference& change,
+    // True if the whole table was made anew.
+    bool apply(const FirewallDifference& difference, const ReservationDifference& change,
                const Scope& scope);
-    void take_back(const FirewallDifference& difference);
+    void take_back(const FirewallDifference& difference, bool rebuilt);
 
     Configuration configuration_;
     Store store_;
@@ -81,6 +93,8 @@ class Gateway {
     Perimeter perimeter_;
     Reservations reservations_;
     std::uint64_t generation_ = 0;
+    Settling settling_;
+    std::uint64_t rebuilds_ = 0;
     Journal journal_;
     std::vector<std::string> configuration_refused_;
 };

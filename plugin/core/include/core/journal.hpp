@@ -2,6 +2,7 @@
 #pragma once
 
 #include <set>
+#include <span>
 
 #include "core/reservations.hpp"
 
@@ -20,11 +21,15 @@ class Journal {
     static constexpr std::size_t max_rows = 500;
 
     void record(const ReservationDifference& difference);
+    /// Rows that changed in what is not stored, their state.
+    void touch(std::span<const ReservationId> rows);
     [[nodiscard]] bool empty() const { return !reset_ && changed_.empty() && removed_.empty(); }
     /// Returns what was recorded and forgets it.
     JournalEntry drain();
 
   private:
+    void forget_rows();
+
     bool reset_ = false;
     std::set<ReservationId> created_;
     std::set<ReservationId> changed_;

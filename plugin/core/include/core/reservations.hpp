@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/firewall.hpp"
 #include "types/reservation.hpp"
 
 namespace porthole {
@@ -94,12 +95,19 @@ class Reservations {
                                                  Time now) const;
 
     void apply(const ReservationDifference& difference);
+    /// Sets the state of those of these rows that are there.
+    void set_state(std::span<const ReservationId> ids, ReservationState state);
+
+    /// The external ports that cannot be reserved; rows that have one already keep it.
+    [[nodiscard]] const PortRange& pool() const { return pool_; }
+    void set_pool(const PortRange& pool) { pool_ = pool; }
 
     [[nodiscard]] const Reservation* find(ReservationId id) const;
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
     [[nodiscard]] const Reservation* find(const Endpoint& internal) const;
     /// The first free port above `port`, then from the start of the same range: ports from 1024
     /// stay above 1023 and the well-known ones below (RFC 4787 section 4.2.1 speaks of ranges).
+    /// Ports of the pool are never free.
     [[nodiscard]] std::optional<Port> next_free_port(Protocol protocol, Port port) const;
     [[nodiscard]] std::optional<Time> next_expiry() const;
 
@@ -121,6 +129,7 @@ class Reservations {
     // reservation.
     std::array<std::vector<ReservationId>, 2> by_external_;
     ReservationId next_id_{1};
+    PortRange pool_ = default_pool;
 };
 
 }  // namespace porthole

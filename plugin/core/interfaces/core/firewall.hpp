@@ -18,12 +18,19 @@ struct Mapping {
     auto operator<=>(const Mapping&) const = default;
 };
 
-/// Where the NAT applies. Every list is sorted and without duplicates; networks do not overlap.
+/// The external ports that displaced flows leave from; nobody can reserve them.
+constexpr auto default_pool = *PortRange::from(Port::constant<61440>(), Port::constant<65535>());
+
+/// Where and how the NAT applies. Every list is sorted and without duplicates; networks do not
+/// overlap.
 struct Scope {
-    std::vector<InterfaceName> wans;
-    std::vector<InterfaceName> masquerade_wans;  ///< WANs whose other flows are masqueraded too
-    std::vector<Network> nat_sources;            ///< sources that are translated, IPv4
-    std::vector<Network> exempt;                 ///< destinations that are never translated, IPv4
+    std::vector<InterfaceName> wans = {};
+    std::vector<InterfaceName> masquerade_wans =
+        {};                                   ///< WANs whose other flows are masqueraded too
+    std::vector<Network> nat_sources = {};    ///< sources that are translated, IPv4
+    std::vector<Network> exempt = {};         ///< destinations that are never translated, IPv4
+    std::vector<Address> wan_addresses = {};  ///< what source NAT puts on packets, IPv4
+    PortRange pool = default_pool;            ///< what displaced flows leave from
     bool operator==(const Scope&) const = default;
 };
 
@@ -44,22 +51,24 @@ struct SetDifference {
     bool operator==(const SetDifference&) const = default;
 };
 
-/// The way from one Firewall to another.
+/// The way from one Firewall to another with the same pool: that is part of the rules, not of what
+/// they look up, and takes a new table.
 struct FirewallDifference {
     SetDifference<InterfaceName> wans = {};
     SetDifference<InterfaceName> masquerade_wans = {};
     SetDifference<Network> nat_sources = {};
     SetDifference<Network> exempt = {};
+    SetDifference<Address> wan_addresses = {};
     SetDifference<Mapping> mappings = {};
 
     [[nodiscard]] bool empty() const {
         return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
-               mappings.empty();
+               wan_addresses.empty() && mappings.empty();
     }
     /// The way back.
     [[nodiscard]] FirewallDifference inverse() const {
-        return {wans.inverse(), masquerade_wans.inverse(), nat_sources.inverse(), exempt.inverse(),
-                mappings.inverse()};
+        return {wans.inverse(),   masquerade_wans.inverse(), nat_sources.inverse(),
+                exempt.inverse(), wan_addresses.inverse(),   mappings.inverse()};
     }
     bool operator==(const FirewallDifference&) const = default;
 };
@@ -69,6 +78,14 @@ struct FirewallDifference {
 class FirewallDrift : public KernelFailure {
   public:
     using KernelFailure::KernelFailure;
+};
+
+/// How many packets the rules have counted since the table was last made.
+struct FirewallCounters {
+    std::uint64_t unsolicited = 0;  ///< dropped: came for a host's port, but not for the host
+    std::uint64_t displaced = 0;    ///< flows that left from the pool: their port is another's
+    std::uint64_t guarded = 0;      ///< dropped: about to leave from a port of another's
+    bool operator==(const FirewallCounters&) const = default;
 };
 
 /// The packet filter, as the gateway needs it. Each call is one transaction in the kernel:
@@ -87,6 +104,8 @@ class FirewallBackend {
     /// Changes the table that is there. Throws FirewallDrift where the table is not the one that
     /// `difference` starts from, KernelFailure for everything else. Does nothing if it is empty.
     virtual void apply(const FirewallDifference& difference) = 0;
+    /// Zeros where there is no table. Throws KernelFailure.
+    [[nodiscard]] virtual FirewallCounters counters() = 0;
 };
 
 }  // namespace porthole

@@ -28,6 +28,7 @@ struct Flow {
     bool assured = false;
     unsigned timeout = 0;  ///< seconds
     std::string text;      ///< the line of conntrack(8)
+    std::uint32_t id = 0;  ///< a flow that is deleted and comes again has another one
 };
 
 /// The UDP and TCP flows of a namespace, as conntrack(8) lists them.

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "nft/conntrack_settler.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <map>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "flow.hpp"
+#include "netlink/connection.hpp"
+#include "netlink/message.hpp"
+#include "netlink/socket.hpp"
+
+namespace porthole::nft {
+namespace {
+
+constexpr std::uint16_t conntrack_type(unsigned message) {
+    return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8U | message);
+}
+
+// Acknowledgements of more than this could overrun the socket's buffer.
+constexpr std::size_t deletions_per_batch = 1000;
+
+void put_ipv4_header(nlmsghdr* message) {
+    auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
+    header->nfgen_family = AF_INET;
+    header->version = NFNETLINK_V0;
+}
+
+void put_original_tuple(nlmsghdr* message, const Flow& flow) {
+    auto* tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
+    auto* addresses = mnl_attr_nest_start(message, CTA_TUPLE_IP);
+    mnl_attr_put_u32(message, CTA_IP_V4_SRC, htonl(flow.original.source.address));
+    mnl_attr_put_u32(message, CTA_IP_V4_DST, htonl(flow.original.destination.address));
+    mnl_attr_nest_end(message, addresses);
+    auto* transport = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
+    mnl_attr_put_u8(message, CTA_PROTO_NUM, static_cast<std::uint8_t>(flow.protocol));
+    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(flow.original.source.port));
+    mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(flow.original.destination.port));
+    mnl_attr_nest_end(message, transport);
+    mnl_attr_nest_end(message, tuple);
+}
+
+std::string text(const FlowEnd& end) {
+    return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
+}
+
+}  // namespace
+
+// What the worker asks of the kernel.
+class ConntrackSettler::Conntrack {
+  public:
+    Conntrack()
+        : flows_(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)),
+          routes_(std::make_unique<netlink::Socket>(NETLINK_ROUTE)) {}
+
+    // All flows that `judge` does not find fine.
+    std::vector<Flow> suspects(const FlowJudge& judge) {
+        std::vector<Flow> found;
+        flows_.dump(
+            "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), put_ipv4_header,
+            [&](const nlmsghdr* message) {
+                const auto flow = decode_flow(message);
+                if (flow && judge.judge(*flow) != FlowVerdict::fine) found.push_back(*flow);
+            },
+            [&found] { found.clear(); });
+        return found;
+    }
+
+    // The index of the interface that packets to `destination` leave through; 0: none.
+    unsigned outgoing_interface(std::uint32_t destination) {
+        netlink::Batch batch;
+        batch.add("find the route to " + to_text(Address::v4(destination)), RTM_GETROUTE, 0,
+                  [destination](nlmsghdr* message) {
+                      auto* header =
+                          static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
+                      header->rtm_family = AF_INET;
+                      header->rtm_dst_len = 32;
+                      mnl_attr_put_u32(message, RTA_DST, htonl(destination));
+                  });
+        unsigned index = 0;
+        try {
+            routes_.execute(std::move(batch).finalize(), [&index](const nlmsghdr* answer) {
+                const auto attributes = netlink::Attributes::of(answer, sizeof(rtmsg));
+                if (attributes) index = attributes->u32(RTA_OIF).value_or(0);
+            });
+        } catch (const netlink::BatchFailure&) {
+            return 0;  // unreachable
+        }
+        return index;
+    }
+
+    // Deletes these very flows; how many of them were still there. Throws BatchFailure.
+    std::size_t remove(std::span<const Flow> flows) {
+        std::size_t removed = 0;
+        while (!flows.empty()) {
+            const auto part = flows.first(std::min(flows.size(), deletions_per_batch));
+            flows = flows.subspan(part.size());
+            removed += remove_part(part);
+        }
+        return removed;
+    }
+
+  private:
+    std::size_t remove_part(std::span<const Flow> flows) {
+        netlink::Batch batch;
+        for (const auto& flow : flows) {
+            batch.add("delete the flow of " + text(flow.original.source) + " to " +
+                          text(flow.original.destination),
+                      conntrack_type(IPCTNL_MSG_CT_DELETE), 0, [&flow](nlmsghdr* message) {
+                          put_ipv4_header(message);
+                          put_original_tuple(message, flow);
+                          mnl_attr_put_u32(message, CTA_ID, htonl(flow.id));
+                      });
+        }
+        try {
+            flows_.execute(std::move(batch).finalize());
+            return flows.size();
+        } catch (const netlink::BatchFailure& failure) {
+            const auto& failures = failure.failures();
+            const bool gone = std::ranges::all_of(
+                failures, [](const auto& command) { return command.error == ENOENT; });
+            if (!gone) throw;
+            return flows.size() - failures.size();
+        }
+    }
+
+    netlink::Connection flows_;
+    netlink::Connection routes_;
+};
+
+ConntrackSettler::ConntrackSettler()
+    : conntrack_(std::make_unique<Conntrack>()),
+      descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      worker_([this](const std::stop_token& stop) { work(stop); }) {
+    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+ConntrackSettler::~ConntrackSettler() {
+    worker_.request_stop();
+    worker_.join();
+    close(descriptor_);
+}
+
+void ConntrackSettler::settle(SettleOrder order) {
+    {
+        const std::lock_guard lock(mutex_);
+        waiting_.push_back(std::move(order));
+    }
+    wake_.notify_one();
+}
+
+std::optional<SettleReport> ConntrackSettler::take_report() {
+    std::uint64_t count = 0;
+    while (read(descriptor_, &count, sizeof(count)) > 0) {
+    }
+    const std::lock_guard lock(mutex_);
+    return std::exchange(report_, std::nullopt);
+}
+
+void ConntrackSettler::work(const std::stop_token& stop) {
+    while (true) {
+        std::vector<SettleOrder> orders;
+        {
+            std::unique_lock lock(mutex_);
+            if (!wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) return;
+            orders = std::exchange(waiting_, {});
+        }
+        SettleReport report{.ticket = orders.back().ticket, .deleted = 0, .failure = {}};
+        try {
+            report.deleted = settle_all(orders);
+        } catch (const std::exception& error) {
+            report.failure = error.what();
+        }
+        {
+            const std::lock_guard lock(mutex_);
+            if (report_) {
+                report.deleted += report_->deleted;
+                if (report.failure.empty()) report.failure = report_->failure;
+            }
+            report_ = std::move(report);
+        }
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
+    }
+}
+
+std::size_t ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders) {
+    FlowJudge judge;
+    for (const auto& order : orders) judge.follow(order);
+    if (!judge.has_mappings()) return 0;
+    auto suspects = conntrack_->suspects(judge);
+
+    // What was ordered meanwhile may have made a suspect right.
+    std::vector<InterfaceName> wans = orders.back().wans;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& order : waiting_) judge.follow(order);
+        if (!waiting_.empty()) wans = waiting_.back().wans;
+    }
+    std::map<std::uint32_t, bool> leaves_through_wan;  // by destination
+    const auto is_wrong = [&](const Flow& flow) {
+        const auto verdict = judge.judge(flow);
+        if (verdict != FlowVerdict::wrong_if_through_wan) return verdict == FlowVerdict::wrong;
+        const auto destination = flow.reply.source.address;
+        const auto [known, unknown] = leaves_through_wan.try_emplace(destination, false);
+        if (unknown) {
+            const auto index = conntrack_->outgoing_interface(destination);
+            known->second = index != 0 && std::ranges::any_of(wans, [index](const auto& wan) {
+                                return if_nametoindex(wan.text().c_str()) == index;
+                            });
+        }
+        return known->second;
+    };
+    std::erase_if(suspects, [&](const Flow& flow) { return !is_wrong(flow); });
+    return conntrack_->remove(suspects);
+}
+
+}  // namespace porthole::nft

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "flow.hpp"
+
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#include "netlink/message.hpp"
+
+namespace porthole::nft {
+namespace {
+
+using netlink::Attributes;
+
+std::uint64_t endpoint_key(Protocol protocol, const FlowEnd& end) {
+    return static_cast<std::uint64_t>(protocol) << 48U |
+           static_cast<std::uint64_t>(end.address) << 16U | end.port;
+}
+
+std::uint32_t port_key(Protocol protocol, std::uint16_t port) {
+    return static_cast<std::uint32_t>(protocol) << 16U | port;
+}
+
+// A number of type T in network byte order.
+template <typename T>
+std::optional<T> number(const Attributes& attributes, std::uint16_t type) {
+    const auto payload = attributes.payload(type);
+    if (!payload || payload->size() != sizeof(T)) return std::nullopt;
+    T value = 0;
+    std::memcpy(&value, payload->data(), sizeof(value));
+    if constexpr (sizeof(T) == 4) return ntohl(value);
+    if constexpr (sizeof(T) == 2) return ntohs(value);
+    return value;
+}
+
+struct ProtocolTuple {
+    FlowTuple tuple;
+    std::uint8_t protocol;
+};
+
+std::optional<ProtocolTuple> decode_tuple(const Attributes& flow, std::uint16_t type) {
+    const auto tuple = flow.nested(type);
+    if (!tuple) return std::nullopt;
+    const auto addresses = tuple->nested(CTA_TUPLE_IP);
+    const auto transport = tuple->nested(CTA_TUPLE_PROTO);
+    if (!addresses || !transport) return std::nullopt;
+    const auto protocol = number<std::uint8_t>(*transport, CTA_PROTO_NUM);
+    const auto source = number<std::uint32_t>(*addresses, CTA_IP_V4_SRC);
+    const auto destination = number<std::uint32_t>(*addresses, CTA_IP_V4_DST);
+    const auto source_port = number<std::uint16_t>(*transport, CTA_PROTO_SRC_PORT);
+    const auto destination_port = number<std::uint16_t>(*transport, CTA_PROTO_DST_PORT);
+    if (!protocol || !source || !destination || !source_port || !destination_port) {
+        return std::nullopt;
+    }
+    return ProtocolTuple{{{*source, *source_port}, {*destination, *destination_port}}, *protocol};
+}
+
+}  // namespace
+
+std::optional<Flow> decode_flow(const nlmsghdr* message) {
+    const auto attributes = Attributes::of(message, sizeof(nfgenmsg));
+    if (!attributes) return std::nullopt;
+    const auto original = decode_tuple(*attributes, CTA_TUPLE_ORIG);
+    const auto reply = decode_tuple(*attributes, CTA_TUPLE_REPLY);
+    const auto id = number<std::uint32_t>(*attributes, CTA_ID);
+    const auto status = number<std::uint32_t>(*attributes, CTA_STATUS);
+    if (!original || !reply || !id || !status) return std::nullopt;
+    const auto protocol = Protocol{original->protocol};
+    if (protocol != Protocol::udp && protocol != Protocol::tcp) return std::nullopt;
+    return Flow{*id, protocol, original->tuple, reply->tuple, (*status & IPS_SEEN_REPLY) != 0};
+}
+
+void FlowJudge::follow(const SettleOrder& order) {
+    const auto endpoint = [](const Mapping& mapping) {
+        const FlowEnd end{mapping.host.v4_value(), mapping.internal_port.value()};
+        return endpoint_key(mapping.protocol, end);
+    };
+    const auto port = [](const Mapping& mapping) {
+        return port_key(mapping.protocol, mapping.external_port.value());
+    };
+    for (const auto& mapping : order.mappings.removed) {
+        external_ports_.erase(endpoint(mapping));
+        taken_.erase(port(mapping));
+    }
+    for (const auto& mapping : order.mappings.added) {
+        external_ports_[endpoint(mapping)] = mapping.external_port.value();
+        taken_.insert(port(mapping));
+    }
+    wan_addresses_.clear();
+    for (const auto& address : order.wan_addresses) wan_addresses_.insert(address.v4_value());
+}
+
+FlowVerdict FlowJudge::judge(const Flow& flow) const {
+    const auto is_wan = [this](const FlowEnd& end) { return wan_addresses_.contains(end.address); };
+    const auto is_taken = [&](const FlowEnd& end) {
+        return is_wan(end) && taken_.contains(port_key(flow.protocol, end.port));
+    };
+    const auto& shown = flow.reply.destination;
+
+    const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.original.source));
+    if (owned != external_ports_.end()) {
+        if (!flow.source_translated()) return FlowVerdict::wrong_if_through_wan;
+        return is_wan(shown) && shown.port != owned->second ? FlowVerdict::wrong
+                                                            : FlowVerdict::fine;
+    }
+    // Another host's flow that left from a reserved port; the gateway's own are its own business.
+    if (flow.source_translated() && is_taken(shown) && !is_wan(flow.original.source)) {
+        return FlowVerdict::wrong;
+    }
+    // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
+    // a service of the gateway's, where it was sent on it is somebody's port forward.
+    const bool unsolicited = is_taken(flow.original.destination) && !flow.destination_translated();
+    return unsolicited && !flow.seen_reply ? FlowVerdict::wrong : FlowVerdict::fine;
+}
+
+}  // namespace porthole::nft

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <linux/netlink.h>
+
+#include "core/settler.hpp"
+
+namespace porthole::nft {
+
+/// One end of a flow, both in host byte order.
+struct FlowEnd {
+    std::uint32_t address = 0;
+    std::uint16_t port = 0;
+    bool operator==(const FlowEnd&) const = default;
+};
+
+/// The addresses of the packets of one direction.
+struct FlowTuple {
+    FlowEnd source;
+    FlowEnd destination;
+    bool operator==(const FlowTuple&) const = default;
+};
+
+/// A UDP or TCP flow over IPv4 as conntrack knows it.
+struct Flow {
+    std::uint32_t id = 0;  ///< CTA_ID: not even a flow with the same addresses has it again
+    Protocol protocol = Protocol::udp;
+    FlowTuple original;       ///< of the packet that began it, before any translation
+    FlowTuple reply;          ///< of its answers, as they arrive
+    bool seen_reply = false;  ///< there was an answer
+
+    [[nodiscard]] bool source_translated() const { return reply.destination != original.source; }
+    [[nodiscard]] bool destination_translated() const {
+        return reply.source != original.destination;
+    }
+};
+
+/// Decodes a message of a conntrack dump. Nothing for other protocols and families, and for
+/// messages that are cut short.
+std::optional<Flow> decode_flow(const nlmsghdr* message);
+
+enum class FlowVerdict : std::uint8_t {
+    fine,
+    wrong,
+    /// Its owner's packets are not translated: wrong if, and only if, they leave through a WAN.
+    wrong_if_through_wan,
+};
+
+/// The mappings that are being settled, and what they say about flows.
+class FlowJudge {
+  public:
+    /// Takes over what an order says; later orders go before earlier ones.
+    void follow(const SettleOrder& order);
+    [[nodiscard]] FlowVerdict judge(const Flow& flow) const;
+    [[nodiscard]] bool has_mappings() const { return !external_ports_.empty(); }
+
+  private:
+    std::unordered_map<std::uint64_t, std::uint16_t> external_ports_;  // by protocol, host, port
+    std::unordered_set<std::uint32_t> taken_;                          // protocol, external port
+    std::unordered_set<std::uint32_t> wan_addresses_;
+};
+
+}  // namespace porthole::nft

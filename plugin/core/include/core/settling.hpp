@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <deque>
+
+#include "core/settler.hpp"
+
+namespace porthole {
+
+/// Keeps account of what was ordered from a Settler, for which reservations, and what is done.
+class Settling {
+  public:
+    explicit Settling(Settler& settler) : settler_(settler) {}
+
+    /// Orders that flows agree with these mappings; `rows` are theirs.
+    void order(const SetDifference<Mapping>& mappings, const Scope& scope,
+               std::vector<ReservationId> rows);
+    /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
+    /// if it has failed.
+    std::vector<ReservationId> take_report();
+
+    /// The newest order.
+    [[nodiscard]] std::uint64_t ordered() const { return ordered_; }
+    /// The newest order that was worked off, with success or not.
+    [[nodiscard]] std::uint64_t reported() const { return reported_; }
+    /// Why the last report's flows may still be wrong; empty: they are not.
+    [[nodiscard]] const std::string& failure() const { return failure_; }
+    /// How many flows were deleted so far.
+    [[nodiscard]] std::uint64_t deleted() const { return deleted_; }
+
+  private:
+    struct Order {
+        std::uint64_t ticket;
+        std::vector<ReservationId> rows;  // sorted
+    };
+    Settler& settler_;
+    std::deque<Order> open_;
+    std::uint64_t ordered_ = 0;
+    std::uint64_t reported_ = 0;
+    std::uint64_t deleted_ = 0;
+    std::string failure_;
+};
+
+}  // namespace porthole

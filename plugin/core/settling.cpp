@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/settling.hpp"
+
+#include <algorithm>
+
+namespace porthole {
+
+void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
+                     std::vector<ReservationId> rows) {
+    std::ranges::sort(rows);
+    open_.push_back({++ordered_, std::move(rows)});
+    settler_.settle({.ticket = ordered_,
+                     .mappings = mappings,
+                     .wans = scope.wans,
+                     .wan_addresses = scope.wan_addresses});
+}
+
+std::vector<ReservationId> Settling::take_report() {
+    const auto report = settler_.take_report();
+    if (!report) return {};
+    reported_ = report->ticket;
+    deleted_ += report->deleted;
+    failure_ = report->failure;
+
+    std::vector<ReservationId> settled;
+    while (!open_.empty() && open_.front().ticket <= reported_) {
+        const auto done = std::move(open_.front().rows);
+        open_.pop_front();
+        if (!failure_.empty()) continue;
+        // A row that has changed once more is not settled yet.
+        std::ranges::copy_if(done, std::back_inserter(settled), [this](ReservationId id) {
+            return std::ranges::none_of(open_, [id](const Order& order) {
+                return std::ranges::binary_search(order.rows, id);
+            });
+        });
+    }
+    return settled;
+}
+
+}  // namespace porthole
