@@ -18,6 +18,7 @@ constexpr auto masquerade_wans = "masquerade-wans";
 constexpr auto nat_sources = "nat-sources";
 constexpr auto exempt = "exempt";
 constexpr auto wan_addresses = "wan-addresses";
+constexpr auto collided = "collided";  ///< protocol . source . source port that the guard stopped
 }  // namespace sets
 
 enum class Edit : std::uint8_t { add, remove };

@@ -148,6 +148,22 @@ Rule& Rule::verdict(int verdict) {
     return *this;
 }
 
+Rule& Rule::jump(const char* chain) {
+    auto* expression = append("immediate");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_VERDICT, static_cast<std::uint32_t>(NFT_JUMP));
+    nftnl_expr_set_str(expression, NFTNL_EXPR_IMM_CHAIN, chain);
+    return *this;
+}
+
+Rule& Rule::add_to_set(const char* set) {
+    auto* expression = append("dynset");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_SREG_KEY, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+    nftnl_expr_set_str(expression, NFTNL_EXPR_DYNSET_SET_NAME, set);
+    return *this;
+}
+
 Rule& Rule::masquerade() {
     append("masq");
     return *this;

@@ -56,6 +56,10 @@ class Rule {
     /// counter name "NAME"
     Rule& counter(const char* name);
     Rule& verdict(int verdict);
+    /// jump CHAIN
+    Rule& jump(const char* chain);
+    /// add @SET { KEY }, the key being in the first register. A full set ends the rule.
+    Rule& add_to_set(const char* set);
     /// masquerade
     Rule& masquerade();
     /// masquerade to :PORT, the port being in the first register.

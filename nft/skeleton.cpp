@@ -43,6 +43,8 @@ struct SetDescription {
     std::uint32_t data_length = 0;
     std::uint32_t id = 0;
     bool host_endian_key = false;
+    std::uint32_t size = 0;        // 0: unlimited
+    std::uint64_t timeout_ms = 0;  // 0: elements stay
 };
 
 // { tcp, udp }
@@ -65,6 +67,8 @@ constexpr SetDescription interface_set(const char* name) {
 constexpr std::uint32_t exact_protocols_id = 1;
 constexpr std::uint32_t displaced_protocols_id = 2;
 constexpr std::uint32_t guarded_protocols_id = 3;
+constexpr std::uint32_t collided_protocols_id = 4;
+constexpr std::uint32_t stopped_protocols_id = 5;
 constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
 
 constexpr auto service = static_cast<std::uint32_t>(DataType::inet_service);
@@ -94,22 +98,35 @@ constexpr std::array set_descriptions{
     SetDescription{sets::wan_addresses, joined_types({DataType::ipv4_addr}), 4},
     protocol_set(exact_protocols_id),
     protocol_set(displaced_protocols_id),
+    // set collided { type inet_proto . ipv4_addr . inet_service; flags dynamic,timeout; … }
+    SetDescription{.name = sets::collided,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
+                   .key_length = 12,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = 65536,
+                   .timeout_ms = 30'000},
     protocol_set(guarded_protocols_id),
+    protocol_set(collided_protocols_id),
+    protocol_set(stopped_protocols_id),
 };
 
 struct ChainDescription {
     const char* name;
-    const char* type;
+    const char* type;  // nothing: no base chain
     std::uint32_t hook;
     std::int32_t priority;
 };
 
 constexpr auto source_nat = "source-nat";
 constexpr auto guard = "guard";
+constexpr auto guarded = "guarded";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
     ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
+    // before the chain that jumps there
+    ChainDescription{guarded, nullptr, 0, 0},
     // type filter hook postrouting priority srcnat + 10: after everybody's source NAT
     ChainDescription{guard, "filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC + 10},
     // type filter hook input priority filter - 10: after every destination NAT
@@ -138,6 +155,12 @@ void add_set(netlink::Batch& batch, const SetDescription& description) {
     nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, description.flags);
     nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, description.key_type);
     nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, description.key_length);
+    if (description.size != 0) {
+        nftnl_set_set_u32(set.get(), NFTNL_SET_DESC_SIZE, description.size);
+    }
+    if (description.timeout_ms != 0) {
+        nftnl_set_set_u64(set.get(), NFTNL_SET_TIMEOUT, description.timeout_ms);
+    }
     if (description.host_endian_key) {
         // What `nft list` goes by; without it names would be read backwards.
         const std::unique_ptr<nftnl_udata_buf, Free<nftnl_udata_buf_free>> user_data(
@@ -162,10 +185,12 @@ void add_chain(netlink::Batch& batch, const ChainDescription& description) {
     if (!chain) throw std::bad_alloc();
     nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TABLE, table_name);
     nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_NAME, description.name);
-    nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, description.type);
-    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, description.hook);
-    nftnl_chain_set_s32(chain.get(), NFTNL_CHAIN_PRIO, description.priority);
-    nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+    if (description.type != nullptr) {
+        nftnl_chain_set_str(chain.get(), NFTNL_CHAIN_TYPE, description.type);
+        nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_HOOKNUM, description.hook);
+        nftnl_chain_set_s32(chain.get(), NFTNL_CHAIN_PRIO, description.priority);
+        nftnl_chain_set_u32(chain.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+    }
     add_message(batch, std::string("add chain inet porthole ") + description.name, NFT_MSG_NEWCHAIN,
                 NLM_F_CREATE, [&chain](nlmsghdr* message) {
                     nftnl_chain_nlmsg_build_payload(message, chain.get());
@@ -232,6 +257,20 @@ void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
                 "meta l4proto { tcp, udp } meta nfproto ipv4 meta l4proto . th sport @host-ports "
                 "counter name \"displaced\" masquerade to :" +
                     to_text(pool));
+    // What the guard stopped a moment ago: left to the kernel, its next try might be stopped again.
+    Rule(source_nat)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(collided_protocols_id)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .in(sets::collided)
+        .masquerade_to(pool)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } meta nfproto ipv4 "
+                "meta l4proto . ip saddr . th sport @collided masquerade to :" +
+                    to_text(pool));
     Rule(source_nat)
         .meta(NFT_META_OIFNAME)
         .in(sets::masquerade_wans)
@@ -241,8 +280,9 @@ void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
 }
 
 // When flows from other ports collide, the kernel picks a port at random, perhaps somebody's: the
-// flow's next try gets another one. This chain is on the path of every packet, so the one lookup
-// that nearly all of them fail comes first. Replies of flows from outside may have such a port.
+// packet is dropped, and the flow's next try leaves from the pool. This chain is on the path of
+// every packet, so the one lookup that nearly all of them fail comes first. Replies of flows from
+// outside may have such a port.
 void add_guard_rules(netlink::Batch& batch) {
     Rule(guard)
         .meta(NFT_META_L4PROTO, Register::first)
@@ -263,12 +303,27 @@ void add_guard_rules(netlink::Batch& batch) {
         .original_source(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
         .not_in(sets::exact_flows)
-        .counter(counters::guarded)
-        .verdict(NF_DROP)
+        .jump(guarded)
         .add_to(batch,
                 "meta l4proto . th sport @host-ports ct state new ct direction original iif != 0 "
                 "oifname @wans ip saddr @wan-addresses meta l4proto { tcp, udp } "
-                "meta l4proto . ct original ip saddr . ct original proto-src . th sport != @exact-flows counter name \"guarded\" drop");
+                "meta l4proto . ct original ip saddr . ct original proto-src . th sport != "
+                "@exact-flows jump guarded");
+    Rule(guarded)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(stopped_protocols_id)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original_source(NFT_CT_SRC_IP, Register::second)
+        .original_source(NFT_CT_PROTO_SRC, Register::third)
+        .add_to_set(sets::collided)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } add @collided { meta l4proto . ct original ip saddr . "
+                "ct original proto-src }");
+    // A rule of its own: a full set ends the one above.
+    Rule(guarded)
+        .counter(counters::guarded)
+        .verdict(NF_DROP)
+        .add_to(batch, "counter name \"guarded\" drop");
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
@@ -299,9 +354,10 @@ void replace_skeleton(netlink::Batch& batch, const PortRange& pool,
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);
     for (const auto& set : set_descriptions) add_set(batch, set);
-    add_protocols(batch, exact_protocols_id, reservable_protocols);
-    add_protocols(batch, displaced_protocols_id, reservable_protocols);
-    add_protocols(batch, guarded_protocols_id, reservable_protocols);
+    for (const auto id : {exact_protocols_id, displaced_protocols_id, guarded_protocols_id,
+                          collided_protocols_id, stopped_protocols_id}) {
+        add_protocols(batch, id, reservable_protocols);
+    }
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
     add_source_nat_rules(batch, pool);
     add_guard_rules(batch);
