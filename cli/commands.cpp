@@ -37,7 +37,7 @@ class Runner {
 
     void operator()(const Reserve& command) {
         const auto row = service_.reserve(command);
-        show(row);
+        show_settled(row);
         const auto wanted = command.options.find("external-port");
         const auto port = wanted != command.options.end() ? wanted->second.get<std::uint16_t>()
                                                           : command.port.value();
@@ -46,7 +46,7 @@ class Runner {
         }
     }
 
-    void operator()(const Change& command) { show(service_.change(command)); }
+    void operator()(const Change& command) { show_settled(service_.change(command)); }
 
     void operator()(const Release& command) {
         const auto ids = service_.release(command);
@@ -88,6 +88,12 @@ class Runner {
         out_ << (json_ ? dump(json, -1) : text) << std::endl;
     }
 
+    void show_settled(const Row& row) {
+        show(row);
+        if (row.state == "settling") {
+            fmt::print(err_, "note: flows that had the port may still be there; see status\n");
+        }
+    }
     void show(const Row& row) { show(to_json(row), reservation_table({row})); }
     void show(const Json& json, const std::string& text) {
         out_ << (json_ ? dump(json, 2) + '\n' : text);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <sdbus-c++/sdbus-c++.h>
 
+#include "core/log.hpp"
 #include "dbus/authorization.hpp"
 #include "dbus/errors.hpp"
 #include "dbus/gateway1_adaptor.hpp"
@@ -230,7 +231,7 @@ class Service::Adaptor final
                 if (!settled.wait) return send();
                 waiting_.push_back({gateway_.settling().ordered(), std::move(send)});
             } catch (const sdbus::Error& error) {
-                shared->returnError(error);
+                send_error(*shared, error);
             }
         };
         guarded([&] { authorization_.admission().change(client(), std::move(call)); });
@@ -267,7 +268,17 @@ class Service::Adaptor final
             const auto values = guarded([&] { return std::tuple<Values...>(work()); });
             std::apply([&](const auto&... value) { result.returnResults(value...); }, values);
         } catch (const sdbus::Error& error) {
+            send_error(result, error);
+        }
+    }
+
+    /// A client that cannot be told must not keep others from being told.
+    template <typename... Values>
+    static void send_error(const sdbus::Result<Values...>& result, const sdbus::Error& error) {
+        try {
             result.returnError(error);
+        } catch (const sdbus::Error& failure) {
+            log::error("reply-failed", "{}", failure.what());
         }
     }
 

@@ -2,6 +2,7 @@
 #include "nft/conntrack_settler.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <map>
@@ -79,27 +80,10 @@ class ConntrackSettler::Conntrack {
         return found;
     }
 
-    // The index of the interface that packets to `destination` leave through; 0: none.
-    unsigned outgoing_interface(std::uint32_t destination) {
-        netlink::Batch batch;
-        batch.add("find the route to " + to_text(Address::v4(destination)), RTM_GETROUTE, 0,
-                  [destination](nlmsghdr* message) {
-                      auto* header =
-                          static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
-                      header->rtm_family = AF_INET;
-                      header->rtm_dst_len = 32;
-                      mnl_attr_put_u32(message, RTA_DST, htonl(destination));
-                  });
-        unsigned index = 0;
-        try {
-            routes_.execute(std::move(batch).finalize(), [&index](const nlmsghdr* answer) {
-                const auto attributes = netlink::Attributes::of(answer, sizeof(rtmsg));
-                if (attributes) index = attributes->u32(RTA_OIF).value_or(0);
-            });
-        } catch (const netlink::BatchFailure&) {
-            return 0;  // unreachable
-        }
-        return index;
+    // The index of the interface that a host's packets to `destination` leave through; 0: none.
+    unsigned outgoing_interface(std::uint32_t host, std::uint32_t destination) {
+        const auto incoming = route_to(host, 0, 0);
+        return incoming == 0 ? 0 : route_to(destination, host, incoming);
     }
 
     // Deletes these very flows; how many of them were still there. Throws BatchFailure.
@@ -135,6 +119,35 @@ class ConntrackSettler::Conntrack {
             if (!gone) throw;
             return flows.size() - failures.size();
         }
+    }
+
+    // `source` and `incoming`: as for a packet that comes in there; 0: as for one of our own.
+    unsigned route_to(std::uint32_t destination, std::uint32_t source, unsigned incoming) {
+        netlink::Batch batch;
+        batch.add("find the route to " + to_text(Address::v4(destination)), RTM_GETROUTE, 0,
+                  [=](nlmsghdr* message) {
+                      auto* header =
+                          static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
+                      header->rtm_family = AF_INET;
+                      header->rtm_dst_len = 32;
+                      mnl_attr_put_u32(message, RTA_DST, htonl(destination));
+                      if (incoming == 0) return;
+                      header->rtm_src_len = 32;
+                      mnl_attr_put_u32(message, RTA_SRC, htonl(source));
+                      mnl_attr_put_u32(message, RTA_IIF, incoming);
+                  });
+        unsigned index = 0;
+        try {
+            routes_.execute(std::move(batch).finalize(), [&index](const nlmsghdr* answer) {
+                const auto attributes = netlink::Attributes::of(answer, sizeof(rtmsg));
+                if (attributes) index = attributes->u32(RTA_OIF).value_or(0);
+            });
+        } catch (const netlink::BatchFailure& failure) {
+            static constexpr std::array no_route{ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EXDEV};
+            if (std::ranges::count(no_route, failure.code()) == 0) throw;
+            return 0;
+        }
+        return index;
     }
 
     netlink::Connection flows_;
@@ -204,23 +217,22 @@ std::size_t ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders)
     auto suspects = conntrack_->suspects(judge);
 
     // What was ordered meanwhile may have made a suspect right.
-    std::vector<InterfaceName> wans = orders.back().wans;
     {
         const std::lock_guard lock(mutex_);
         for (const auto& order : waiting_) judge.follow(order);
-        if (!waiting_.empty()) wans = waiting_.back().wans;
     }
-    std::map<std::uint32_t, bool> leaves_through_wan;  // by destination
+    std::map<std::pair<std::uint32_t, std::uint32_t>, bool> leaves_through_wan;
     const auto is_wrong = [&](const Flow& flow) {
         const auto verdict = judge.judge(flow);
         if (verdict != FlowVerdict::wrong_if_through_wan) return verdict == FlowVerdict::wrong;
-        const auto destination = flow.reply.source.address;
-        const auto [known, unknown] = leaves_through_wan.try_emplace(destination, false);
+        const std::pair way(flow.original.source.address, flow.reply.source.address);
+        const auto [known, unknown] = leaves_through_wan.try_emplace(way, false);
         if (unknown) {
-            const auto index = conntrack_->outgoing_interface(destination);
-            known->second = index != 0 && std::ranges::any_of(wans, [index](const auto& wan) {
-                                return if_nametoindex(wan.text().c_str()) == index;
-                            });
+            const auto index = conntrack_->outgoing_interface(way.first, way.second);
+            known->second =
+                index != 0 && std::ranges::any_of(judge.wans(), [index](const auto& wan) {
+                    return if_nametoindex(wan.text().c_str()) == index;
+                });
         }
         return known->second;
     };

@@ -2,6 +2,7 @@
 #include "nft/firewall_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <new>
 
@@ -61,9 +62,11 @@ void FirewallTable::apply(const FirewallDifference& difference) {
         connection_.execute(encode_difference(difference));
     } catch (const netlink::BatchFailure& failure) {
         // A table, set or element that is missing, or an element that is there already: the kernel
-        // does not hold what we last put there.
+        // does not hold what we last put there. An answer that is missing: nobody knows what it
+        // holds.
         const auto drifted = std::ranges::find_if(failure.failures(), [](const auto& command) {
-            return command.error == ENOENT || command.error == EEXIST || command.error == EBUSY;
+            constexpr std::array errors{ENOENT, EEXIST, EBUSY, ENOBUFS, EBADMSG};
+            return std::ranges::find(errors, command.error) != errors.end();
         });
         if (drifted == failure.failures().end()) throw;
         throw FirewallDrift(drifted->command, drifted->error, drifted->detail);

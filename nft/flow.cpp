@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "flow.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include <arpa/inet.h>
@@ -89,8 +90,9 @@ void FlowJudge::follow(const SettleOrder& order) {
         external_ports_[endpoint(mapping)] = mapping.external_port.value();
         taken_.insert(port(mapping));
     }
+    scope_ = order.scope;
     wan_addresses_.clear();
-    for (const auto& address : order.wan_addresses) wan_addresses_.insert(address.v4_value());
+    for (const auto& address : scope_.wan_addresses) wan_addresses_.insert(address.v4_value());
 }
 
 FlowVerdict FlowJudge::judge(const Flow& flow) const {
@@ -98,22 +100,34 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     const auto is_taken = [&](const FlowEnd& end) {
         return is_wan(end) && taken_.contains(port_key(flow.protocol, end.port));
     };
-    const auto& shown = flow.reply.destination;
-
     const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.original.source));
-    if (owned != external_ports_.end()) {
-        if (!flow.source_translated()) return FlowVerdict::wrong_if_through_wan;
-        return is_wan(shown) && shown.port != owned->second ? FlowVerdict::wrong
-                                                            : FlowVerdict::fine;
-    }
+    if (owned != external_ports_.end()) return judge_owners(flow, owned->second);
+
     // Another host's flow that left from a reserved port; the gateway's own are its own business.
-    if (flow.source_translated() && is_taken(shown) && !is_wan(flow.original.source)) {
+    if (flow.source_translated() && is_taken(flow.reply.destination) &&
+        !is_wan(flow.original.source)) {
         return FlowVerdict::wrong;
     }
     // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
     // a service of the gateway's, where it was sent on it is somebody's port forward.
     const bool unsolicited = is_taken(flow.original.destination) && !flow.destination_translated();
     return unsolicited && !flow.seen_reply ? FlowVerdict::wrong : FlowVerdict::fine;
+}
+
+FlowVerdict FlowJudge::judge_owners(const Flow& flow, std::uint16_t external_port) const {
+    const auto in = [](const std::vector<Network>& networks, const FlowEnd& end) {
+        return std::ranges::any_of(networks, [&end](const Network& network) {
+            return network.contains(Address::v4(end.address));
+        });
+    };
+    const auto& shown = flow.reply.destination;
+    if (wan_addresses_.contains(shown.address)) {
+        return shown.port == external_port ? FlowVerdict::fine : FlowVerdict::wrong;
+    }
+    // Not translated, to an address that a WAN had once, or to one that is none of our business.
+    const bool meant_to_be = in(scope_.nat_sources, flow.original.source) &&
+                             !in(scope_.exempt, flow.original.destination);
+    return meant_to_be ? FlowVerdict::wrong_if_through_wan : FlowVerdict::fine;
 }
 
 }  // namespace porthole::nft

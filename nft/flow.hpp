@@ -47,7 +47,8 @@ std::optional<Flow> decode_flow(const nlmsghdr* message);
 enum class FlowVerdict : std::uint8_t {
     fine,
     wrong,
-    /// Its owner's packets are not translated: wrong if, and only if, they leave through a WAN.
+    /// Its owner's packets are not translated to a WAN's address: wrong if, and only if, they leave
+    /// through a WAN.
     wrong_if_through_wan,
 };
 
@@ -57,12 +58,17 @@ class FlowJudge {
     /// Takes over what an order says; later orders go before earlier ones.
     void follow(const SettleOrder& order);
     [[nodiscard]] FlowVerdict judge(const Flow& flow) const;
+    /// The WANs, from the newest order.
+    [[nodiscard]] const std::vector<InterfaceName>& wans() const { return scope_.wans; }
     [[nodiscard]] bool has_mappings() const { return !external_ports_.empty(); }
 
   private:
+    [[nodiscard]] FlowVerdict judge_owners(const Flow& flow, std::uint16_t external_port) const;
+
     std::unordered_map<std::uint64_t, std::uint16_t> external_ports_;  // by protocol, host, port
     std::unordered_set<std::uint32_t> taken_;                          // protocol, external port
-    std::unordered_set<std::uint32_t> wan_addresses_;
+    Scope scope_;
+    std::unordered_set<std::uint32_t> wan_addresses_;  // the scope's
 };
 
 }  // namespace porthole::nft

@@ -61,10 +61,6 @@ Rule& Rule::meta_is(nft_meta_keys what, std::uint32_t value, std::size_t bytes) 
     return meta(what).compare(NFT_CMP_EQ, value, bytes);
 }
 
-Rule& Rule::meta_is_not(nft_meta_keys what, std::uint32_t value, std::size_t bytes) {
-    return meta(what).compare(NFT_CMP_NEQ, value, bytes);
-}
-
 Rule& Rule::ipv4_address(End end, Register to) {
     auto* expression = append("payload");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);

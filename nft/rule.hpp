@@ -45,8 +45,6 @@ class Rule {
     /// The key in the first register is replaced by what map @map has for it; without one the rule
     /// does not match.
     Rule& map(const char* map);
-    /// meta KEY != VALUE
-    Rule& meta_is_not(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
     /// ct state new
     Rule& new_flow();
     /// ct direction original

@@ -9,7 +9,6 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
-#include <linux/if_packet.h>
 #include <linux/netfilter_ipv4.h>
 
 #include "elements.hpp"
@@ -120,13 +119,13 @@ struct ChainDescription {
 
 constexpr auto source_nat = "source-nat";
 constexpr auto guard = "guard";
-constexpr auto guarded = "guarded";
+constexpr auto stopped = "stopped";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
     ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
     // before the chain that jumps there
-    ChainDescription{guarded, nullptr, 0, 0},
+    ChainDescription{stopped, nullptr, 0, 0},
     // type filter hook postrouting priority srcnat + 10: after everybody's source NAT
     ChainDescription{guard, "filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC + 10},
     // type filter hook input priority filter - 10: after every destination NAT
@@ -217,14 +216,14 @@ void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
         .not_in(sets::wans)
         .verdict(NFT_RETURN)
         .add_to(batch, "oifname != @wans return");
-    // The gateway's own flows come from no interface.
+    // The gateway's own flows: its sockets' come from no interface, its tunnels' from themselves.
     Rule(source_nat).meta_is(NFT_META_IIF, 0, 4).verdict(NFT_RETURN).add_to(batch, "iif 0 return");
     Rule(source_nat)
         .ipv4()
         .ipv4_address(End::source)
-        .not_in(sets::nat_sources)
+        .in(sets::wan_addresses)
         .verdict(NFT_RETURN)
-        .add_to(batch, "ip saddr != @nat-sources return");
+        .add_to(batch, "ip saddr @wan-addresses return");
     Rule(source_nat)
         .ipv4()
         .ipv4_address(End::destination)
@@ -232,17 +231,42 @@ void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
         .verdict(NFT_RETURN)
         .add_to(batch, "ip daddr @exempt return");
     Rule(source_nat)
+        .ipv4()
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(exact_protocols_id)
-        .ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
         .ipv4_address(End::source, Register::second)
         .port(End::source, Register::third)
         .map(sets::exact)
         .masquerade_to_port()
         .add_to(batch,
-                "meta l4proto { tcp, udp } meta nfproto ipv4 "
+                "ip saddr @nat-sources meta l4proto { tcp, udp } "
                 "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+    // What the guard stopped a moment ago: left to others, its next try might be stopped again. The
+    // guard has seen that its source is translated, whoever's network it is in.
+    Rule(source_nat)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(collided_protocols_id)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .in(sets::collided)
+        .counter(counters::displaced)
+        .masquerade_to(pool)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } meta nfproto ipv4 "
+                "meta l4proto . ip saddr . th sport @collided counter name \"displaced\" "
+                "masquerade to :" +
+                    to_text(pool));
+    Rule(source_nat)
+        .ipv4()
+        .ipv4_address(End::source)
+        .not_in(sets::nat_sources)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "ip saddr != @nat-sources return");
     // Whoever gets here from a port that is somebody's does not own it.
     Rule(source_nat)
         .meta(NFT_META_L4PROTO)
@@ -256,20 +280,6 @@ void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
         .add_to(batch,
                 "meta l4proto { tcp, udp } meta nfproto ipv4 meta l4proto . th sport @host-ports "
                 "counter name \"displaced\" masquerade to :" +
-                    to_text(pool));
-    // What the guard stopped a moment ago: left to the kernel, its next try might be stopped again.
-    Rule(source_nat)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(collided_protocols_id)
-        .ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
-        .ipv4_address(End::source, Register::second)
-        .port(End::source, Register::third)
-        .in(sets::collided)
-        .masquerade_to(pool)
-        .add_to(batch,
-                "meta l4proto { tcp, udp } meta nfproto ipv4 "
-                "meta l4proto . ip saddr . th sport @collided masquerade to :" +
                     to_text(pool));
     Rule(source_nat)
         .meta(NFT_META_OIFNAME)
@@ -290,12 +300,13 @@ void add_guard_rules(netlink::Batch& batch) {
         .in(sets::host_ports)
         .new_flow()
         .original_direction()
-        .meta_is_not(NFT_META_IIF, 0, 4)
         .meta(NFT_META_OIFNAME)
         .in(sets::wans)
         .ipv4()
         .ipv4_address(End::source)
         .in(sets::wan_addresses)
+        .original_source(NFT_CT_SRC_IP, Register::first)
+        .not_in(sets::wan_addresses)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(guarded_protocols_id)
         .meta(NFT_META_L4PROTO, Register::first)
@@ -303,13 +314,14 @@ void add_guard_rules(netlink::Batch& batch) {
         .original_source(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
         .not_in(sets::exact_flows)
-        .jump(guarded)
+        .jump(stopped)
         .add_to(batch,
-                "meta l4proto . th sport @host-ports ct state new ct direction original iif != 0 "
-                "oifname @wans ip saddr @wan-addresses meta l4proto { tcp, udp } "
+                "meta l4proto . th sport @host-ports ct state new ct direction original "
+                "oifname @wans ip saddr @wan-addresses ct original ip saddr != @wan-addresses meta "
+                "l4proto { tcp, udp } "
                 "meta l4proto . ct original ip saddr . ct original proto-src . th sport != "
-                "@exact-flows jump guarded");
-    Rule(guarded)
+                "@exact-flows jump stopped");
+    Rule(stopped)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(stopped_protocols_id)
         .meta(NFT_META_L4PROTO, Register::first)
@@ -320,14 +332,15 @@ void add_guard_rules(netlink::Batch& batch) {
                 "meta l4proto { tcp, udp } add @collided { meta l4proto . ct original ip saddr . "
                 "ct original proto-src }");
     // A rule of its own: a full set ends the one above.
-    Rule(guarded)
+    Rule(stopped)
         .counter(counters::guarded)
         .verdict(NF_DROP)
         .add_to(batch, "counter name \"guarded\" drop");
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
-// would take the port away from its owner. Multicast and broadcast are nobody's flow.
+// would take the port away from its owner. Other addresses than those of the WANs are not in its
+// way.
 void add_unsolicited_rules(netlink::Batch& batch) {
     Rule(unsolicited)
         .meta(NFT_META_L4PROTO, Register::first)
@@ -336,13 +349,14 @@ void add_unsolicited_rules(netlink::Batch& batch) {
         .meta(NFT_META_IIFNAME)
         .in(sets::wans)
         .ipv4()
-        .meta_is(NFT_META_PKTTYPE, PACKET_HOST, 1)
+        .ipv4_address(End::destination)
+        .in(sets::wan_addresses)
         .new_flow()
         .counter(counters::unsolicited)
         .verdict(NF_DROP)
         .add_to(batch,
-                "meta l4proto . th dport @host-ports iifname @wans meta nfproto ipv4 "
-                "meta pkttype host ct state new counter name \"unsolicited\" drop");
+                "meta l4proto . th dport @host-ports iifname @wans "
+                "ip daddr @wan-addresses ct state new counter name \"unsolicited\" drop");
 }
 
 }  // namespace

@@ -191,7 +191,7 @@ void read_interfaces(Reader& reader, const toml::table& root, Configuration& res
 void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
     const auto* nat = reader.table(root, "nat");
     if (nat == nullptr) return;
-    reader.only(*nat, "nat", {"masquerade", "sources", "exempt"});
+    reader.only(*nat, "nat", {"masquerade", "pool", "sources", "exempt"});
     reader.boolean(*nat, "nat", "masquerade", result.masquerade);
     const auto not_ipv4 = [](const Network& network) {
         if (network.address().family() == Family::ipv4) return std::string();
@@ -268,6 +268,12 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
             reader.fail(at, Reader::join(path, "external-port"),
                         fmt::format("external port {}/{} belongs to the reservation in line {}",
                                     to_text(row->external_port), to_text(protocol), taken->second));
+        }
+        if (result.pool.contains(row->external_port)) {
+            reader.fail(
+                at, Reader::join(path, "external-port"),
+                fmt::format("external port {} is in nat.pool ({}), which cannot be reserved",
+                            to_text(row->external_port), to_text(result.pool)));
         }
         result.reservations.push_back(*row);
     }

@@ -131,6 +131,7 @@ void Gateway::expire() { commit(reservations_.expire(clock_())); }
 
 void Gateway::rebuild() {
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+    diverged_ = false;
     ++rebuilds_;
     settle_everything();
 }
@@ -147,8 +148,8 @@ void Gateway::settle_everything() {
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
-    settling_.order({.removed = {}, .added = desired_firewall({}, reservations_).mappings},
-                    perimeter_.scope, std::move(rows));
+    settling_.order_everything(desired_firewall({}, reservations_).mappings, perimeter_.scope,
+                               std::move(rows));
 }
 
 GatewayStatus Gateway::status() const {
@@ -162,6 +163,12 @@ GatewayStatus Gateway::status() const {
                          .warnings = configuration_refused_};
     if (!settling_.failure().empty()) {
         status.warnings.push_back("flows may still use wrong ports: " + settling_.failure());
+    }
+    if (diverged_) status.warnings.emplace_back("the rules in the kernel are not the right ones");
+    for (const auto& row : configuration_.reservations) {
+        if (is_nat_source(perimeter_.scope, row.internal.host)) continue;
+        status.warnings.push_back("host " + to_text(row.internal.host) +
+                                  " of the configuration is in no network that is translated");
     }
     if (perimeter_.scope.wans.empty()) {
         status.warnings.emplace_back(
@@ -194,29 +201,17 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
     } else {
         auto transaction = store_.begin();
         transaction.write(change, generation_ + 1);
-        rebuilt = apply(firewall_change, change, perimeter.scope);
         try {
+            rebuilt = apply(firewall_change, change, perimeter.scope);
             transaction.commit();
-        } catch (const StorageFailure&) {
+        } catch (const KernelFailure&) {
+            throw;  // it has taken nothing
+        } catch (...) {
             take_back(firewall_change, rebuilt);
             throw;
         }
-        reservations_.apply(change);
-        ++generation_;
-        journal_.record(change);
     }
-    const bool moved = perimeter.scope.wans != perimeter_.scope.wans ||
-                       perimeter.scope.wan_addresses != perimeter_.scope.wan_addresses;
-    perimeter_ = perimeter;
-    if (rebuilt || moved) {
-        settle_everything();
-    } else if (!firewall_change.mappings.empty()) {
-        std::vector<ReservationId> rows;
-        for (const auto& row : change.after) {
-            if (row.state == ReservationState::settling) rows.push_back(row.id);
-        }
-        settling_.order(firewall_change.mappings, perimeter_.scope, std::move(rows));
-    }
+    finish(change, perimeter, firewall_change.mappings, rebuilt);
 }
 
 bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
@@ -227,11 +222,12 @@ bool Gateway::apply(const FirewallDifference& difference, const ReservationDiffe
             return false;
         }
     } catch (const FirewallDrift& drift) {
-        ++rebuilds_;
-        log::warning("table-rebuilt", "somebody changed table inet porthole; it is rebuilt ({})",
-                     drift.what());
+        log::warning("table-rebuilt",
+                     "table inet porthole is not as it was left; it is rebuilt ({})", drift.what());
+        diverged_ = true;
     }
     firewall_.replace(desired_firewall(scope, reservations_, change));
+    diverged_ = false;
     return true;
 }
 
@@ -239,12 +235,33 @@ void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
     try {
         try {
             if (!rebuilt) return firewall_.apply(difference.inverse());
-        } catch (const FirewallDrift&) {
-            ++rebuilds_;
+        } catch (const FirewallDrift& drift) {
+            log::warning("table-rebuilt", "{}", drift.what());
         }
         firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
-    } catch (const KernelFailure& failure) {
+    } catch (const std::exception& failure) {
+        diverged_ = true;
         log::error("take-back-failed", "the kernel is ahead of the store: {}", failure.what());
+    }
+}
+
+void Gateway::finish(const ReservationDifference& change, const Perimeter& perimeter,
+                     const SetDifference<Mapping>& mappings, bool rebuilt) noexcept {
+    if (!change.empty()) {
+        reservations_.apply(change);
+        ++generation_;
+        journal_.record(change);
+    }
+    const bool moved = perimeter.scope != perimeter_.scope;
+    perimeter_ = perimeter;
+    if (rebuilt || moved) {
+        settle_everything();
+    } else if (!mappings.empty()) {
+        std::vector<ReservationId> rows;
+        for (const auto& row : change.after) {
+            if (row.state == ReservationState::settling) rows.push_back(row.id);
+        }
+        settling_.order(mappings, perimeter_.scope, std::move(rows));
     }
 }
 

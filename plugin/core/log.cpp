@@ -6,12 +6,14 @@
 
 namespace porthole::log {
 
-void write(Level level, std::string_view event, std::string_view text) {
+void write(Level level, std::string_view event, std::string_view text) noexcept {
     // systemd sets JOURNAL_STREAM where standard error is connected to the journal.
     static const bool journal =
         std::getenv("JOURNAL_STREAM") != nullptr;  // NOLINT(concurrency-mt-unsafe)
     const auto prefix = journal ? fmt::format("<{}>", static_cast<char>(level)) : std::string();
-    fmt::print(stderr, "{}{}: {}\n", prefix, event, text);
+    const auto line = fmt::format("{}{}: {}\n", prefix, event, text);
+    // A log that takes no more lines must not stop the work.
+    [[maybe_unused]] const auto written = std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 }  // namespace porthole::log

@@ -230,6 +230,14 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
     return perimeter;
 }
 
+bool is_nat_source(const Scope& scope, const HostKey& host) {
+    const auto* address = std::get_if<Address>(&host);
+    return address != nullptr &&
+           std::ranges::any_of(scope.nat_sources, [address](const Network& network) {
+               return network.contains(*address);
+           });
+}
+
 void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
     if (address == nullptr || address->family() != Family::ipv4) {

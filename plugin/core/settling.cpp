@@ -9,10 +9,13 @@ void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
                      std::vector<ReservationId> rows) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
-    settler_.settle({.ticket = ordered_,
-                     .mappings = mappings,
-                     .wans = scope.wans,
-                     .wan_addresses = scope.wan_addresses});
+    settler_.settle({.ticket = ordered_, .mappings = mappings, .scope = scope});
+}
+
+void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scope,
+                                std::vector<ReservationId> rows) {
+    order({.removed = {}, .added = std::move(mappings)}, scope, std::move(rows));
+    everything_ = ordered_;
 }
 
 std::vector<ReservationId> Settling::take_report() {
@@ -20,15 +23,21 @@ std::vector<ReservationId> Settling::take_report() {
     if (!report) return {};
     reported_ = report->ticket;
     deleted_ += report->deleted;
-    failure_ = report->failure;
+    const bool done = report->failure.empty();
+    if (!done) {
+        failure_ = report->failure;
+        failed_ = reported_;
+    } else if (everything_ > failed_ && everything_ <= reported_) {
+        failure_.clear();
+    }
 
     std::vector<ReservationId> settled;
     while (!open_.empty() && open_.front().ticket <= reported_) {
-        const auto done = std::move(open_.front().rows);
+        const auto rows = std::move(open_.front().rows);
         open_.pop_front();
-        if (!failure_.empty()) continue;
+        if (!done) continue;
         // A row that has changed once more is not settled yet.
-        std::ranges::copy_if(done, std::back_inserter(settled), [this](ReservationId id) {
+        std::ranges::copy_if(rows, std::back_inserter(settled), [this](ReservationId id) {
             return std::ranges::none_of(open_, [id](const Order& order) {
                 return std::ranges::binary_search(order.rows, id);
             });

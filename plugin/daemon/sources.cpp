@@ -17,7 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds retry_after{1000};
 // The wall clock may be set while we wait for a time of day.
 constexpr milliseconds longest_wait{60'000};
 
@@ -29,6 +28,12 @@ sigset_t our_signals() {
 }
 
 }  // namespace
+
+std::optional<milliseconds> Retry::timeout() const {
+    if (!at_) return std::nullopt;
+    const auto left = std::chrono::ceil<milliseconds>(*at_ - Clock::now());
+    return std::max(left, milliseconds(0));
+}
 
 void block_signals() {
     const auto signals = our_signals();
@@ -57,51 +62,50 @@ void SignalSource::dispatch() {
     }
 }
 
-Interest InterfaceSource::prepare() {
-    return {monitor_.descriptor(), POLLIN, failed_ ? std::optional(retry_after) : std::nullopt};
-}
+Interest InterfaceSource::prepare() { return {monitor_.descriptor(), POLLIN, retry_.timeout()}; }
 
 void InterfaceSource::dispatch() {
-    if (!monitor_.changed() && !failed_) return;
+    if (!monitor_.changed() && !retry_.due()) return;
     try {
         gateway_.interfaces_changed(reader_.read());
-        failed_ = false;
+        retry_.done();
     } catch (const Error& error) {
-        failed_ = true;
+        retry_.failed();
         log::error("interfaces-failed", "the rules do not follow the interfaces yet: {}",
                    error.what());
     }
 }
 
-Interest SettlerSource::prepare() {
-    const bool failed = !gateway_.settling().failure().empty();
-    return {settler_.descriptor(), POLLIN, failed ? std::optional(retry_after) : std::nullopt};
-}
+Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry_.timeout()}; }
 
 void SettlerSource::dispatch() {
     const auto reported = gateway_.settling().reported();
     gateway_.settled();
     const auto& failure = gateway_.settling().failure();
-    if (failure.empty()) return;
-    if (gateway_.settling().reported() != reported) {
-        log::error("settling-failed", "flows may still use wrong ports: {}", failure);
-    } else if (gateway_.settling().ordered() == reported) {
+    if (failure.empty()) {
+        retry_.done();
+    } else if (retry_.due()) {
+        retry_.done();
         gateway_.settle_everything();
+    } else if (gateway_.settling().reported() != reported) {
+        retry_.failed();
+        log::error("settling-failed", "flows may still use wrong ports: {}", failure);
     }
 }
 
 Interest TableSource::prepare() {
-    return {monitor_.descriptor(), POLLIN, failed_ ? std::optional(retry_after) : std::nullopt};
+    if (gateway_.diverged() && !retry_.timeout()) retry_.failed();
+    return {monitor_.descriptor(), POLLIN, retry_.timeout()};
 }
 
 void TableSource::dispatch() {
-    if (!monitor_.changed_by_others() && !failed_) return;
+    if (!monitor_.changed_by_others() && !retry_.due()) return;
     try {
         gateway_.rebuild();
-        failed_ = false;
+        retry_.done();
         log::warning("table-rebuilt", "somebody changed table inet porthole; it was rebuilt");
     } catch (const Error& error) {
-        failed_ = true;
+        retry_.failed();
         log::error("rebuild-failed", "somebody changed table inet porthole: {}", error.what());
     }
 }
@@ -109,17 +113,16 @@ void TableSource::dispatch() {
 Interest ExpirySource::prepare() {
     const auto next = gateway_.next_expiry();
     if (!next) return {};
-    const milliseconds left =
-        std::clamp<milliseconds>(*next - clock_(), milliseconds(0), longest_wait);
-    return {-1, 0, failed_ ? std::max(left, retry_after) : left};
+    const auto left = std::clamp<milliseconds>(*next - clock_(), milliseconds(0), longest_wait);
+    return {-1, 0, std::max(left, retry_.timeout().value_or(milliseconds(0)))};
 }
 
 void ExpirySource::dispatch() {
     try {
         gateway_.expire();
-        failed_ = false;
+        retry_.done();
     } catch (const Error& error) {
-        failed_ = true;
+        retry_.failed();
         log::error("expiry-failed", "reservations that have run out are still there: {}",
                    error.what());
     }

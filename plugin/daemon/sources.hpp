@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
@@ -10,7 +12,22 @@
 
 namespace porthole {
 
-/// Blocks the signals that SignalSource takes, for this thread and those that it starts from now on.
+/// When something that failed is to be tried again.
+class Retry {
+  public:
+    void failed() { at_ = Clock::now() + std::chrono::seconds(1); }
+    void done() { at_.reset(); }
+    [[nodiscard]] bool due() const { return at_ && *at_ <= Clock::now(); }
+    /// From now; nothing: there is nothing to try again.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> timeout() const;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    std::optional<Clock::time_point> at_;
+};
+
+/// Blocks the signals that SignalSource takes, for this thread and those that it starts from now
+/// on.
 void block_signals();
 
 /// SIGTERM and SIGINT end the loop; the rules stay. SIGHUP reads the configuration again.
@@ -47,7 +64,7 @@ class InterfaceSource : public EventSource {
     netlink::InterfaceMonitor& monitor_;
     netlink::InterfaceReader& reader_;
     Gateway& gateway_;
-    bool failed_ = false;
+    Retry retry_;
 };
 
 /// Passes on what the settler reports, and orders again what has failed.
@@ -61,6 +78,7 @@ class SettlerSource : public EventSource {
   private:
     Settler& settler_;
     Gateway& gateway_;
+    Retry retry_;
 };
 
 /// Undoes what others do to our table.
@@ -75,7 +93,7 @@ class TableSource : public EventSource {
   private:
     nft::TableMonitor& monitor_;
     Gateway& gateway_;
-    bool failed_ = false;
+    Retry retry_;
 };
 
 /// Releases reservations whose time has come.
@@ -90,7 +108,7 @@ class ExpirySource : public EventSource {
   private:
     Gateway& gateway_;
     Gateway::Clock clock_;
-    bool failed_ = false;
+    Retry retry_;
 };
 
 }  // namespace porthole

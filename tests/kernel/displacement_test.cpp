@@ -126,5 +126,43 @@ TEST_F(Displacement, ThePoolCannotBeReserved) {
     EXPECT_THAT(answer.second, testing::HasSubstr("61440-65535"));
 }
 
+// Containers, guests, VPN clients: networks that another table translates. The guard stops the
+// first packet; the next one leaves from the pool.
+TEST_F(Displacement, SendsNetworksOfOthersThroughThePoolWhenTheyUseSomebodysPort) {
+    const auto guest = sites.add_routed_host();
+    lab::output_of(sites.gateway_a, {"nft",
+                                     "insert rule ip stock postrouting ip saddr 198.51.100.2 "
+                                     "oifname wan masquerade"});
+    const UdpSocket remote(sites.outside, 700);
+    const UdpSocket host(guest, reserved_first);
+    EXPECT_FALSE(lab::source_shown(host, remote, at(addresses::outside, 700), lab::Duration(200)));
+    EXPECT_EQ(counter("guarded"), 1U);
+    const auto shown = lab::exchange(host, remote, at(addresses::outside, 700));
+    ASSERT_TRUE(shown);
+    EXPECT_GE(shown->port, 61440);
+}
+
+// A tunnel's outer packets have an incoming interface, the tunnel's, and are the gateway's own all
+// the same. VXLAN stands for WireGuard, which does it the same way.
+TEST_F(Displacement, LeavesTheGatewaysOwnTunnelsAlone) {
+    const UdpSocket remote(sites.outside, 4789);
+    for (const auto* const command :
+         {"link add tunnel type vxlan id 7 local 203.0.113.1 remote 203.0.113.9 dstport 4789 "
+          "srcport 2000 2001",
+          "address add 10.77.0.1/24 dev tunnel", "link set tunnel up",
+          "neighbour add 10.77.0.2 lladdr 02:00:5e:10:00:01 dev tunnel"}) {
+        lab::output_of(sites.gateway_a, {"sh", "-c", std::string("ip ") + command});
+    }
+    const UdpSocket inner(sites.gateway_a);
+    inner.send_to(at("10.77.0.2", 7000), "through the tunnel");
+    std::optional<lab::Datagram> outer;
+    do {
+        outer = remote.receive();
+        ASSERT_TRUE(outer);
+        EXPECT_EQ(outer->source, at(addresses::a_wan, 2000));
+    } while (outer->payload.find("through the tunnel") == std::string::npos);
+    EXPECT_EQ(counter("guarded"), 0U);
+}
+
 }  // namespace
 }  // namespace porthole

@@ -139,6 +139,26 @@ TEST_F(Settling, AFlowThatWasNotTranslatedAtAll) {
     EXPECT_EQ(shown(a1), at(addresses::a_wan, 51820));
 }
 
+// Destinations that are never translated: right without, also when everything is settled anew.
+TEST_F(Settling, LeavesExemptFlowsAlone) {
+    reserve(addresses::a1, 51820);
+    lab::output_of(sites.gateway_a,
+                   {"nft", "insert rule ip stock postrouting ip daddr 203.0.113.9 return"});
+    lab::write_file(porthole.configuration_file(), "[nat]\nexempt = [\"203.0.113.9/32\"]\n");
+    client->reload();
+    lab::output_of(sites.gateway_a, {"conntrack", "-F"});
+    ASSERT_EQ(lab::source_shown(a1, remote, at(addresses::outside, 51820)),
+              at(addresses::a1, 51820));
+    const auto before = lab::flows_from(sites.gateway_a, addresses::a1, 51820);
+    ASSERT_EQ(before.size(), 1U);
+    const auto row = client->list();
+    client->change(std::get<0>(std::get<0>(row).at(0)), {{"external-port", std::uint16_t{51830}}},
+                   {{"settle", true}});
+    const auto after = lab::flows_from(sites.gateway_a, addresses::a1, 51820);
+    ASSERT_EQ(after.size(), 1U);
+    EXPECT_EQ(after[0].id, before[0].id);
+}
+
 // Flows of the owner that do not leave through a WAN are not translated, and right that way.
 TEST_F(Settling, LeavesFlowsWithinTheLanAlone) {
     const UdpSocket service(sites.gateway_a, at(addresses::a_lan, 7000));

@@ -58,6 +58,7 @@ interfaces = ["br-lan"]
 masquerade = true
 sources = ["192.168.2.0/24"]
 exempt = ["10.9.0.0/16", "192.0.2.7/32"]
+pool = "60000-60999"
 [[reservation]]
 host = "192.168.2.2"
 protocol = "udp"
@@ -76,6 +77,7 @@ comment = "Anna's laptop"
     EXPECT_TRUE(configuration.masquerade);
     EXPECT_EQ(configuration.nat_sources, all<Network>({"192.168.2.0/24"}));
     EXPECT_EQ(configuration.nat_exempt, all<Network>({"10.9.0.0/16", "192.0.2.7/32"}));
+    EXPECT_EQ(configuration.pool, parse<PortRange>("", "60000-60999"));
     EXPECT_THAT(
         configuration.reservations,
         ElementsAre(
@@ -126,7 +128,7 @@ filtering = "endpoint-independent"
                    "8:12: nat.sources[0]: invalid \"192.168.2.1/24\": expected a network",
                    "8:44: nat.sources[2]: invalid \"10.0.0.0/33\": expected a network",
                    "9:11: nat.exempt[0]: invalid \"fd00::/8\": expected an IPv4 network",
-                   "10:1: nat.mode: unknown key; allowed here: masquerade, sources, exempt",
+                   "10:1: nat.mode: unknown key; allowed here: masquerade, pool, sources, exempt",
                    "12:8: reservation[0].host: invalid \"224.0.0.1\": expected the unicast",
                    "13:12: reservation[0].protocol: invalid \"icmp\": expected \"udp\" or",
                    "14:8: reservation[0].port: invalid \"0\": expected a port from 1 to 65535",

@@ -535,8 +535,7 @@ TEST_F(GatewayTest, OrdersThatFlowsAgreeWithAReservation) {
     const auto& order = settler_.orders[0];
     EXPECT_THAT(order.mappings.added, ElementsAre(mapping(anna, 51820)));
     EXPECT_THAT(order.mappings.removed, IsEmpty());
-    EXPECT_EQ(order.wans, all<InterfaceName>({"wan"}));
-    EXPECT_EQ(order.wan_addresses, all<Address>({"203.0.113.2"}));
+    EXPECT_EQ(order.scope, gateway_->perimeter().scope);
     EXPECT_EQ(row.state, ReservationState::settling);
 
     gateway_->journal().drain();
@@ -577,6 +576,11 @@ TEST_F(GatewayTest, StaysSettlingAndSaysSoWhereSettlingFails) {
     report("list the flows in conntrack: Operation not permitted");
     EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::settling);
     EXPECT_THAT(gateway_->status().warnings, ElementsAre(HasSubstr("list the flows")));
+
+    // That something else is settled does not make it good.
+    reserve({.internal = ben, .external_port = port(51821)});
+    report();
+    EXPECT_THAT(gateway_->status().warnings, ElementsAre(HasSubstr("list the flows")));
     gateway_->settle_everything();
     report();
     EXPECT_EQ(gateway_->reservations().find(row.id)->state, ReservationState::active);
@@ -596,14 +600,14 @@ TEST_F(GatewayTest, SettlesEverythingAfterARebuildAndWhenAWanMoves) {
     gateway_->interfaces_changed(home("203.0.113.77"));
     ASSERT_THAT(settler_.orders, SizeIs(2));
     EXPECT_THAT(settler_.orders[1].mappings.added, everything);
-    EXPECT_EQ(settler_.orders[1].wan_addresses, all<Address>({"203.0.113.77"}));
+    EXPECT_EQ(settler_.orders[1].scope.wan_addresses, all<Address>({"203.0.113.77"}));
 
     firewall_.outcomes = {Outcome::drift};
     const auto row = reserve({.internal = carl, .external_port = port(51822)});
     ASSERT_THAT(settler_.orders, SizeIs(3));
     EXPECT_THAT(settler_.orders[2].mappings.added, SizeIs(3));
     EXPECT_EQ(row.state, ReservationState::settling);
-    EXPECT_EQ(gateway_->status().rebuilds, 2U);
+    EXPECT_EQ(gateway_->status().rebuilds, 1U) << "the notification of a drift is counted";
 }
 
 TEST_F(GatewayTest, MakesTheTableAnewForAnotherPool) {

@@ -62,6 +62,8 @@ class Gateway {
     void expire();
     /// Puts the table back that somebody else has changed, and settles all flows anew.
     void rebuild();
+    /// The table may not be the right one, and rebuild() is to be tried again.
+    [[nodiscard]] bool diverged() const { return diverged_; }
     /// Takes the settler's report: to be called when its descriptor is readable.
     void settled();
     /// Settles all flows, after a failure.
@@ -84,6 +86,10 @@ class Gateway {
     bool apply(const FirewallDifference& difference, const ReservationDifference& change,
                const Scope& scope);
     void take_back(const FirewallDifference& difference, bool rebuilt);
+    // What follows a commit. It cannot be undone: where it throws, starting again from the store is
+    // better than going on with half of it.
+    void finish(const ReservationDifference& change, const Perimeter& perimeter,
+                const SetDifference<Mapping>& mappings, bool rebuilt) noexcept;
 
     Configuration configuration_;
     Store store_;
@@ -95,6 +101,7 @@ class Gateway {
     std::uint64_t generation_ = 0;
     Settling settling_;
     std::uint64_t rebuilds_ = 0;
+    bool diverged_ = false;
     Journal journal_;
     std::vector<std::string> configuration_refused_;
 };

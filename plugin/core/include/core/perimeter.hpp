@@ -40,6 +40,9 @@ struct Perimeter {
 /// machines. Configured names count even while no such interface is there.
 Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSnapshot& snapshot);
 
+/// Whether packets from this host are translated. Hosts known by MAC address are not yet.
+bool is_nat_source(const Scope& scope, const HostKey& host);
+
 /// Throws InvalidArgument where `host` is not in a network whose sources are translated, or is
 /// the network's own or the gateway's own address; Refused (`unsupported`) for MAC addresses and
 /// IPv6 hosts.

@@ -15,6 +15,9 @@ class Settling {
     /// Orders that flows agree with these mappings; `rows` are theirs.
     void order(const SetDifference<Mapping>& mappings, const Scope& scope,
                std::vector<ReservationId> rows);
+    /// The same for all mappings that there are: when it is done, earlier failures are made good.
+    void order_everything(std::vector<Mapping> mappings, const Scope& scope,
+                          std::vector<ReservationId> rows);
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
     /// if it has failed.
     std::vector<ReservationId> take_report();
@@ -23,7 +26,7 @@ class Settling {
     [[nodiscard]] std::uint64_t ordered() const { return ordered_; }
     /// The newest order that was worked off, with success or not.
     [[nodiscard]] std::uint64_t reported() const { return reported_; }
-    /// Why the last report's flows may still be wrong; empty: they are not.
+    /// Why flows may still be wrong; empty: they are not. order_everything() makes it good.
     [[nodiscard]] const std::string& failure() const { return failure_; }
     /// How many flows were deleted so far.
     [[nodiscard]] std::uint64_t deleted() const { return deleted_; }
@@ -38,6 +41,8 @@ class Settling {
     std::uint64_t ordered_ = 0;
     std::uint64_t reported_ = 0;
     std::uint64_t deleted_ = 0;
+    std::uint64_t everything_ = 0;  // the newest order for everything
+    std::uint64_t failed_ = 0;      // the newest order that was not done
     std::string failure_;
 };
 

@@ -73,8 +73,8 @@ struct FirewallDifference {
     bool operator==(const FirewallDifference&) const = default;
 };
 
-/// The kernel does not hold what was last applied: somebody removed or changed our table.
-/// Nothing was applied; replace() makes the table right again.
+/// The kernel does not hold what was last applied: somebody removed or changed our table. Or it did
+/// not say whether it took the change. replace() makes the table right again.
 class FirewallDrift : public KernelFailure {
   public:
     using KernelFailure::KernelFailure;
@@ -89,7 +89,7 @@ struct FirewallCounters {
 };
 
 /// The packet filter, as the gateway needs it. Each call is one transaction in the kernel:
-/// it is applied as a whole or, when it throws, not at all.
+/// it is applied as a whole or, when it throws, not at all; after a FirewallDrift it may be either.
 class FirewallBackend {
   public:
     FirewallBackend() = default;
@@ -102,7 +102,8 @@ class FirewallBackend {
     /// Puts `firewall` in the place of whatever table of ours there is. Throws KernelFailure.
     virtual void replace(const Firewall& firewall) = 0;
     /// Changes the table that is there. Throws FirewallDrift where the table is not the one that
-    /// `difference` starts from, KernelFailure for everything else. Does nothing if it is empty.
+    /// `difference` starts from or the kernel's answer is missing, KernelFailure for everything
+    /// else. Does nothing if it is empty.
     virtual void apply(const FirewallDifference& difference) = 0;
     /// Zeros where there is no table. Throws KernelFailure.
     [[nodiscard]] virtual FirewallCounters counters() = 0;

@@ -16,9 +16,8 @@ struct SettleOrder {
     std::uint64_t ticket = 0;
     /// Mappings that came and went. Flows of mappings that are not named stay as they are.
     SetDifference<Mapping> mappings;
-    /// The interfaces and addresses that source NAT puts on packets, from this order on.
-    std::vector<InterfaceName> wans;
-    std::vector<Address> wan_addresses;
+    /// Where the NAT applies, from this order on.
+    Scope scope;
 };
 
 /// What has become of orders.
