@@ -80,7 +80,7 @@ class FirewallDrift : public KernelFailure {
     using KernelFailure::KernelFailure;
 };
 
-/// How many packets the rules have counted since the table was last made.
+/// How many packets the rules have counted; replace() lets them count on.
 struct FirewallCounters {
     std::uint64_t unsolicited = 0;  ///< dropped: came for a host's port, but not for the host
     std::uint64_t displaced = 0;    ///< flows that left from the pool: their port is another's
