@@ -11,6 +11,9 @@ packages_build=(
 packages_lab=(nftables conntrack dbus-daemon iputils-ping wireguard-tools wireguard-go)
 # What only the tests run there.
 packages_tests=(iproute2)
+# What runs the programs that tools/bench compares with, and these programs.
+packages_bench=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
+packages_peers=(firewalld python3-firewall miniupnpd-nftables)
 # What checks the sources.
 packages_check=(clang clang-format clang-tidy)
 

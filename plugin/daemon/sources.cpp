@@ -38,6 +38,8 @@ std::optional<milliseconds> Retry::timeout() const {
 void block_signals() {
     const auto signals = our_signals();
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    // A file that may not grow is an answer to whoever wanted to be stored, not the end.
+    (void)std::signal(SIGXFSZ, SIG_IGN);
 }
 
 SignalSource::SignalSource(EventLoop& loop, std::function<void()> reload)

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a gateway costs a packet: plain masquerade, and the same with Porthole on top. A host sends
+// in a tight loop; its packets are forwarded within its own calls and dropped as they arrive
+// outside, so that the time of the loop is the time of the path. Within a round all gateways take
+// turns every few milliseconds, in an order that is shuffled each time.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <stdexcept>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include "gateway.hpp"
+#include "lab/links.hpp"
+#include "lab/sockets.hpp"
+#include "lab/two_sites.hpp"
+#include "measures.hpp"
+#include "raw.hpp"
+
+namespace porthole::bench {
+namespace {
+
+constexpr std::size_t many = 60'000;
+constexpr int rounds = 40;
+constexpr int turns = 30;                   // in a round
+constexpr std::size_t bursts = 10;          // in a turn
+constexpr std::size_t burst_packets = 100;  // in one system call
+constexpr std::uint16_t first_remote_port = 1'024;
+constexpr std::uint16_t answering_port = 7;
+constexpr std::string_view sink = R"(table netdev sink {
+    chain in {
+        type filter hook ingress device eth0 priority 0;
+        udp length > 100 drop
+    }
+}
+)";
+constexpr std::uint16_t unreserved_port = 45'000;
+
+/// A thread that nothing else gets in the way of: on one processor, in front of all that is not
+/// urgent. Without the permission for that it only stays on its processor.
+void hold_processor() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(std::max(0, sched_getcpu())), &set);
+    sched_setaffinity(0, sizeof(set), &set);
+    sched_param parameters{};
+    parameters.sched_priority = 1;
+    sched_setscheduler(0, SCHED_FIFO, &parameters);
+}
+
+void let_go_of_processor() {
+    const sched_param parameters{};
+    sched_setscheduler(0, SCHED_OTHER, &parameters);
+}
+
+sockaddr_in to_sockaddr(std::string_view address, std::uint16_t port) {
+    sockaddr_in raw{};
+    raw.sin_family = AF_INET;
+    raw.sin_port = htons(port);
+    raw.sin_addr.s_addr = htonl(parse<Address>("address", address).v4_value());
+    return raw;
+}
+
+/// Packets that a socket sends in bursts, to one port or each to the next one.
+class Load {
+  public:
+    Load(const lab::UdpSocket& socket, bool new_flows) : socket_(socket), new_flows_(new_flows) {
+        for (std::size_t i = 0; i < burst_packets; ++i) {
+            vectors_.at(i) = {payload_.data(), payload_.size()};
+            names_.at(i) = to_sockaddr(Site::outside_address, answering_port);
+            auto& header = messages_.at(i).msg_hdr;
+            header.msg_name = &names_.at(i);
+            header.msg_namelen = sizeof(sockaddr_in);
+            header.msg_iov = &vectors_.at(i);
+            header.msg_iovlen = 1;
+        }
+    }
+
+    void send_burst() {
+        if (new_flows_) {
+            for (auto& name : names_) name.sin_port = htons(port_++);
+        }
+        spent_.push_back(seconds([&] {
+            if (::sendmmsg(socket_.descriptor(), messages_.data(), burst_packets, 0) !=
+                burst_packets) {
+                throw std::runtime_error("a packet was not sent");
+            }
+        }));
+    }
+
+    /// The time of one packet: the mean of the bursts between the first and the third quartile, so
+    /// that one that was interrupted does not count.
+    [[nodiscard]] double packet_time() {
+        std::ranges::sort(spent_);
+        const auto quarter = spent_.size() / 4;
+        double sum = 0;
+        for (std::size_t i = quarter; i < spent_.size() - quarter; ++i) sum += spent_[i];
+        return sum / static_cast<double>((spent_.size() - 2 * quarter) * burst_packets);
+    }
+
+  private:
+    const lab::UdpSocket& socket_;
+    bool new_flows_;
+    std::uint16_t port_ = first_remote_port;
+    std::vector<double> spent_;
+    std::array<char, 200> payload_{};
+    std::array<iovec, burst_packets> vectors_{};
+    std::array<sockaddr_in, burst_packets> names_{};
+    std::array<mmsghdr, burst_packets> messages_{};
+};
+
+/// One gateway with a host behind it.
+class Path {
+  public:
+    /// `existing`: how many reservations Porthole has; nothing: there is no Porthole.
+    explicit Path(std::optional<std::size_t> existing) {
+        const auto [host, protocol, port, external, filtering, comment] =
+            dbus::fields(existing_row(0));
+        lab::add_address(site_.host, "eth0", host + "/16");
+        lab::masquerade(site_.gateway, lab::InputPolicy::accept);
+        // Small packets are let in, so that a flow can be answered once.
+        lab::output_of(site_.outside, {"nft", "-f", "-"}, {.input = std::string(sink)});
+        site_.gateway.set_sysctl("net/netfilter/nf_conntrack_udp_timeout", "600");
+        if (existing) service_ = std::make_unique<Service>(site_.gateway, *existing);
+        other_.emplace(site_.host, lab::at(Site::host_address, unreserved_port));
+        owner_.emplace(site_.host, lab::at(host, port));
+        answering_.emplace(site_.outside, answering_port);
+        conntrack_.emplace(site_.gateway, NETLINK_NETFILTER);
+    }
+
+    /// Begins a round without flows, or with the one that packets of established flows belong to.
+    void begin(bool owner, bool new_flows) {
+        conntrack_->execute(conntrack_flush());
+        const auto& inside = owner ? *owner_ : *other_;
+        if (!new_flows &&
+            !lab::exchange(inside, *answering_, lab::at(Site::outside_address, answering_port))) {
+            throw std::runtime_error("no answer from outside");
+        }
+        before_ = forwarded();
+        load_ = std::make_unique<Load>(inside, new_flows);
+    }
+    void take_turn() {
+        for (std::size_t i = 0; i < bursts; ++i) load_->send_burst();
+    }
+    /// The time of one packet in this round.
+    double end() {
+        constexpr std::uint64_t sent = turns * bursts * burst_packets;
+        constexpr std::uint64_t tolerated = sent / 1000;
+        const auto arrived = forwarded() - before_;
+        if (arrived + tolerated < sent) {
+            throw std::runtime_error(
+                fmt::format("{} of {} packets were lost", sent - arrived, sent));
+        }
+        return load_->packet_time();
+    }
+
+  private:
+    /// How many packets have left through the WAN.
+    [[nodiscard]] std::uint64_t forwarded() const {
+        std::istringstream devices(
+            site_.gateway.run([] { return lab::read_file("/proc/thread-self/net/dev"); }));
+        constexpr int sent_packets = 9;
+        std::string word;
+        while (devices >> word && word != "wan:") {
+        }
+        std::uint64_t value = 0;
+        for (int i = 0; i <= sent_packets; ++i) devices >> value;
+        return value;
+    }
+
+    Site site_;
+    std::unique_ptr<Service> service_;
+    std::optional<lab::UdpSocket> other_;
+    std::optional<lab::UdpSocket> owner_;
+    std::optional<lab::UdpSocket> answering_;
+    std::optional<RawNetlink> conntrack_;
+    std::unique_ptr<Load> load_;
+    std::uint64_t before_ = 0;
+};
+
+enum Gateway : std::size_t { plain, plain_again, empty, full, gateways };
+
+/// What is sent, and how often the path took how long.
+struct Traffic {
+    std::string_view what;
+    bool owner;
+    bool new_flows;
+    double goal;
+    std::array<Samples, gateways> times = {};
+
+    [[nodiscard]] Line line(Gateway gateway, std::string_view name, bool has_goal) const {
+        Samples ratios;
+        for (std::size_t i = 0; i < times[plain].size(); ++i) {
+            const double reference =
+                gateway == plain_again
+                    ? times[plain].values()[i]
+                    : std::sqrt(times[plain].values()[i] * times[plain_again].values()[i]);
+            ratios.add(times[gateway].values()[i] / reference);
+        }
+        const auto interval = interval_of(ratios);
+        return {.what = fmt::format("{}, {}", what, name),
+                .measured = fmt::format("{:.2f} µs", times[gateway].median() * 1e6),
+                .compared = fmt::format("plain masquerade {:.2f} µs", times[plain].median() * 1e6),
+                .ratio = fmt::format("{:.3f} ({:.3f} to {:.3f})", interval.median, interval.low,
+                                     interval.high),
+                .goal = has_goal ? fmt::format("{:.2f}", goal) : "",
+                .verdict = has_goal ? verdict_at_most(interval.high, goal) : ""};
+    }
+};
+
+}  // namespace
+
+Lines measure_packets(const Options&) {
+    std::array<std::unique_ptr<Path>, gateways> paths;
+    paths[plain] = std::make_unique<Path>(std::nullopt);
+    paths[plain_again] = std::make_unique<Path>(std::nullopt);
+    paths[empty] = std::make_unique<Path>(0);
+    paths[full] = std::make_unique<Path>(many);
+    std::array traffic{Traffic{"new flow of others", false, true, 1.08},
+                       Traffic{"established packet of others", false, false, 1.03},
+                       Traffic{"new flow of an owner", true, true, 1.15},
+                       Traffic{"established packet of an owner", true, false, 1.08}};
+    std::array<Gateway, gateways> order{plain, plain_again, empty, full};
+    std::mt19937 random(1);  // the same order every time
+    hold_processor();
+    for (int round = -1; round < rounds; ++round) {
+        for (auto& kind : traffic) {
+            for (auto& path : paths) path->begin(kind.owner, kind.new_flows);
+            for (int turn = 0; turn < turns; ++turn) {
+                std::ranges::shuffle(order, random);
+                for (const auto gateway : order) paths.at(gateway)->take_turn();
+            }
+            for (const auto gateway : order) {
+                const double time = paths.at(gateway)->end();
+                if (round >= 0) kind.times.at(gateway).add(time);  // the first one warms up
+            }
+        }
+    }
+    let_go_of_processor();
+
+    Lines lines;
+    for (const auto& kind : traffic) {
+        lines.push_back(kind.line(full, "60,000 reservations", true));
+        if (!kind.owner) lines.push_back(kind.line(empty, "no reservation", false));
+        lines.push_back(kind.line(plain_again, "a second plain gateway", false));
+    }
+    return lines;
+}
+
+}  // namespace porthole::bench

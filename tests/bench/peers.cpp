@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The same wish made to others: a port of a host's, from one request to its answer.
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/netlink.h>
+
+#include "gateway.hpp"
+#include "lab/sockets.hpp"
+#include "measures.hpp"
+#include "raw.hpp"
+
+namespace porthole::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t ours_per_theirs = 10;
+
+/// firewalld with a WAN in zone external, which masquerades.
+class Firewalld {
+  public:
+    Firewalld(const fs::path& unpacked, const lab::Namespace& gateway) : bus_(gateway) {
+        fs::copy(unpacked / "etc/firewalld", directory_ / "etc", fs::copy_options::recursive);
+        daemon_.emplace(
+            gateway,
+            std::vector<std::string>{
+                "/usr/bin/python3", (unpacked / "usr/sbin/firewalld").string(), "--nofork",
+                "--nopid", "--system-config", (directory_ / "etc").string(), "--default-config",
+                (unpacked / "usr/lib/firewalld").string(), "--log-target", "console"},
+            lab::Setting{.input = {},
+                         .environment = {"DBUS_SYSTEM_BUS_ADDRESS=" + bus_.address(),
+                                         "PYTHONDONTWRITEBYTECODE=1",
+                                         "PYTHONPATH=" +
+                                             (unpacked / "usr/lib/python3/dist-packages").string()},
+                         .log = directory_ / "log",
+                         .before_exec = {}});
+        connection_ = sdbus::createSessionBusConnectionWithAddress(bus_.address());
+        proxy_ = sdbus::createProxy(*connection_, "org.fedoraproject.FirewallD1",
+                                    "/org/fedoraproject/FirewallD1");
+        proxy_->finishRegistration();
+        wait_until_it_answers();
+        std::string zone;
+        proxy_->callMethod("changeZoneOfInterface")
+            .onInterface(zone_interface)
+            .withArguments(std::string("external"), std::string("wan"))
+            .storeResultsTo(zone);
+    }
+
+    void forward(std::uint16_t port) {
+        std::string zone;
+        const auto text = std::to_string(port);
+        proxy_->callMethod("addForwardPort")
+            .onInterface(zone_interface)
+            .withArguments(std::string("external"), text, std::string("udp"), text,
+                           std::string("10.0.0.2"), std::int32_t{0})
+            .storeResultsTo(zone);
+    }
+
+  private:
+    static constexpr auto zone_interface = "org.fedoraproject.FirewallD1.zone";
+
+    void wait_until_it_answers() {
+        const lab::Deadline deadline{lab::Duration(20'000)};
+        while (true) {
+            try {
+                std::string zone;
+                proxy_->callMethod("getDefaultZone")
+                    .onInterface("org.fedoraproject.FirewallD1")
+                    .storeResultsTo(zone);
+                return;
+            } catch (const sdbus::Error&) {
+                if (deadline.passed() || daemon_->wait(lab::Duration(50))) {
+                    throw std::runtime_error("firewalld does not start: " +
+                                             lab::read_file(directory_ / "log"));
+                }
+            }
+        }
+    }
+
+    OpenBus bus_;
+    lab::TemporaryDirectory directory_;
+    std::optional<lab::Process> daemon_;
+    std::unique_ptr<sdbus::IConnection> connection_;
+    std::unique_ptr<sdbus::IProxy> proxy_;
+};
+
+/// miniupnpd, asked over NAT-PMP (RFC 6886).
+class Miniupnpd {
+  public:
+    Miniupnpd(const fs::path& unpacked, const Site& site)
+        : socket_(site.host, lab::at(Site::host_address, 0)) {
+        lab::output_of(site.gateway, {"nft", "-f", "-"}, {.input = std::string(chains)});
+        lab::write_file(directory_ / "miniupnpd.conf", miniupnpd_configuration);
+        // In the foreground it would log every step that it takes.
+        lab::output_of(site.gateway,
+                       {(unpacked / "usr/sbin/miniupnpd").string(), "-f",
+                        (directory_ / "miniupnpd.conf").string(), "-P", pid_file().string()});
+        const lab::Deadline deadline{lab::Duration(5'000)};
+        while (lab::read_file(pid_file()).empty() && !deadline.passed()) std::this_thread::yield();
+    }
+    ~Miniupnpd() {
+        const auto process = lab::read_file(pid_file());
+        if (!process.empty()) ::kill(std::stoi(process), SIGTERM);
+    }
+    Miniupnpd(const Miniupnpd&) = delete;
+    Miniupnpd& operator=(const Miniupnpd&) = delete;
+    Miniupnpd(Miniupnpd&&) = delete;
+    Miniupnpd& operator=(Miniupnpd&&) = delete;
+
+    void map(std::uint16_t port) {
+        const auto high = static_cast<char>(port >> 8U);
+        const auto low = static_cast<char>(port & 0xFFU);
+        // version 0, map UDP, reserved, internal port, external port, 3600 s
+        const std::array<char, 12> request{0, 1, 0, 0, high, low, high, low, 0, 0, 0x0E, 0x10};
+        constexpr std::uint16_t natpmp_port = 5351;
+        constexpr auto answer_limit = lab::Duration(2'000);
+        socket_.send_to(lab::at(Site::lan_address, natpmp_port), {request.data(), request.size()});
+        const auto answer = socket_.receive(answer_limit);
+        // The result code follows the version and the operation.
+        if (!answer || answer->payload.size() < 16 || answer->payload[2] != 0 ||
+            answer->payload[3] != 0) {
+            throw std::runtime_error("miniupnpd does not map a port");
+        }
+    }
+
+  private:
+    // The chains of its own nft_init.sh.
+    static constexpr std::string_view chains = R"(table inet filter {
+    chain forward { type filter hook forward priority 0; policy accept; jump miniupnpd; }
+    chain miniupnpd { }
+    chain prerouting { type nat hook prerouting priority -100; jump prerouting_miniupnpd; }
+    chain postrouting { type nat hook postrouting priority 100; jump postrouting_miniupnpd; }
+    chain prerouting_miniupnpd { }
+    chain postrouting_miniupnpd { }
+})";
+    // It accepts no address for documentation as its external one.
+    static constexpr std::string_view miniupnpd_configuration = R"(ext_ifname=wan
+ext_ip=11.0.0.1
+listening_ip=lan
+http_port=0
+enable_natpmp=yes
+enable_upnp=no
+secure_mode=yes
+min_lifetime=120
+max_lifetime=86400
+upnp_table_name=filter
+upnp_nat_table_name=filter
+upnp_forward_chain=miniupnpd
+upnp_nat_chain=prerouting_miniupnpd
+upnp_nat_postrouting_chain=postrouting_miniupnpd
+uuid=00000000-0000-0000-0000-000000000001
+allow 1024-65535 0.0.0.0/0 1024-65535
+)";
+
+    [[nodiscard]] fs::path pid_file() const { return directory_ / "pid"; }
+
+    lab::TemporaryDirectory directory_;
+    lab::UdpSocket socket_;
+};
+
+/// Our own Reserve among as many others; what was reserved is released in between.
+class Ours {
+  public:
+    explicit Ours(std::size_t existing) : service_(site_.gateway, existing) {}
+    void measure() {
+        std::vector<std::uint64_t> ids;
+        for (std::size_t i = 0; i < ours_per_theirs; ++i) {
+            latency.add(seconds([&] {
+                ids.push_back(service_.client().reserve("10.0.2.1", "udp", free_port(i)).get<0>());
+            }));
+        }
+        service_.client().release(ids);
+        service_.wait_until_settled();
+    }
+    Samples latency;
+
+  private:
+    Site site_;
+    Service service_;
+};
+
+template <typename Theirs>
+Line compare(std::string what, std::size_t existing, int rounds, double goal,
+             const Theirs& theirs) {
+    Ours ours(existing);
+    Samples latency;
+    auto port = static_cast<std::uint16_t>(20'000);
+    for (std::size_t i = 0; i < existing; ++i) theirs(port++);
+    for (int round = 0; round < rounds; ++round) {
+        latency.add(seconds([&] { theirs(port++); }));
+        ours.measure();
+    }
+    const double ratio = latency.median() / ours.latency.median();
+    return {.what = std::move(what),
+            .measured = fmt::format("ours {}", with_quartiles(ours.latency)),
+            .compared = fmt::format("theirs {}", with_quartiles(latency)),
+            .ratio = times(ratio),
+            .goal = goal > 0 ? fmt::format("{:.0f} times faster", goal) : "",
+            .verdict = goal > 0 ? verdict_at_least(ratio, goal) : ""};
+}
+
+Line not_measured(std::string what, std::string_view why) {
+    return {.what = std::move(what),
+            .measured = fmt::format("not measured: {}", why),
+            .compared = "",
+            .ratio = "",
+            .goal = "",
+            .verdict = "not met"};
+}
+
+Line against_firewalld(const Options& options) {
+    constexpr std::size_t existing = 1'000;
+    constexpr int rounds = 30;
+    constexpr double goal = 30;
+    const Site site;
+    Firewalld firewalld(options.peers, site.gateway);
+    return compare("Reserve against firewalld's addForwardPort, 1,000 others", existing, rounds,
+                   goal, [&](std::uint16_t port) { firewalld.forward(port); });
+}
+
+Line against_miniupnpd(const Options& options) {
+    constexpr std::size_t existing = 100;
+    constexpr int rounds = 50;
+    constexpr double goal = 5;
+    const Site site;
+    Miniupnpd miniupnpd(options.peers, site);
+    return compare("Reserve against miniupnpd's NAT-PMP mapping, 100 others", existing, rounds,
+                   goal, [&](std::uint16_t port) { miniupnpd.map(port); });
+}
+
+Line against_nft() {
+    constexpr std::size_t existing = 1'000;
+    constexpr int rounds = 50;
+    const Site site;
+    RawNetlink kernel(site.gateway, NETLINK_NETFILTER);
+    kernel.execute(scratch_table());
+    const auto add = [&](std::uint16_t port) {
+        const auto mapping = Mapping{Protocol::udp, parse<Address>("address", Site::host_address),
+                                     Port::from(port).value(), Port::from(port).value()};
+        lab::output_of(site.gateway, {"nft", nft_file({mapping})});
+    };
+    return compare("Reserve against nft add element, a process each, not durable", existing, rounds,
+                   0, add);
+}
+
+}  // namespace
+
+Lines measure_peers(const Options& options) {
+    const auto attempt = [&](const std::string& what, const auto& measure) {
+        if (options.peers.empty()) return not_measured(what, "--peers was not given");
+        try {
+            return measure(options);
+        } catch (const std::exception& error) {
+            return not_measured(what, error.what());
+        }
+    };
+    return {attempt("Reserve against firewalld's addForwardPort", against_firewalld),
+            attempt("Reserve against miniupnpd's NAT-PMP mapping", against_miniupnpd),
+            against_nft()};
+}
+
+}  // namespace porthole::bench

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One reservation at a time, over D-Bus, beside what it cannot do without: a call over the bus, a
+// commit, a transaction of nf_tables.
+#include <array>
+#include <memory>
+
+#include <fmt/format.h>
+#include <linux/netlink.h>
+
+#include "gateway.hpp"
+#include "measures.hpp"
+#include "raw.hpp"
+
+namespace porthole::bench {
+namespace {
+
+constexpr std::array<std::size_t, 4> levels{0, 1'000, 10'000, 60'000};
+constexpr int rounds = 40;
+constexpr std::size_t calls_per_round = 50;
+constexpr double p50_goal = 0.3e-3;
+constexpr double p99_goal = 1e-3;
+constexpr double flat_goal = 1.2;
+
+/// A service with so many reservations, on a gateway of its own.
+struct Level {
+    explicit Level(std::size_t count) : existing(count), service(site.gateway, count) {}
+    std::size_t existing;
+    Site site;
+    Service service;
+    Samples latency;
+
+    void measure() {
+        std::vector<std::uint64_t> ids;
+        for (std::size_t i = 0; i < calls_per_round; ++i) {
+            latency.add(seconds([&] {
+                const auto row = service.client().reserve("10.0.2.1", "udp", free_port(i));
+                ids.push_back(row.get<0>());
+            }));
+        }
+        service.client().release(ids);
+        service.wait_until_settled();
+    }
+};
+
+/// What one reservation is made of, each part in its shortest form.
+class Floor {
+  public:
+    explicit Floor(Service& service) : service_(service) { kernel_.execute(scratch_table()); }
+
+    void measure() {
+        for (std::size_t i = 0; i < calls_per_round; ++i) {
+            const auto batch = add_one_element(Address::v4(next_address_++));
+            double bus = 0;
+            double disk = 0;
+            double kernel = 0;
+            sum.add(seconds([&] {
+                bus = seconds([&] { service_.trivial_call(); });
+                disk = seconds([&] { database_.insert(1); });
+                kernel = seconds([&] { kernel_.execute(batch); });
+            }));
+            parts[0].add(bus);
+            parts[1].add(disk);
+            parts[2].add(kernel);
+        }
+    }
+
+    Samples sum;
+    std::array<Samples, 3> parts;
+
+  private:
+    Service& service_;
+    Site site_;
+    RawNetlink kernel_{site_.gateway, NETLINK_NETFILTER};
+    RawDatabase database_;
+    std::uint32_t next_address_ = 0x0A010001;
+};
+
+}  // namespace
+
+Lines measure_reserve(const Options&) {
+    std::array<std::unique_ptr<Level>, levels.size()> all;
+    for (std::size_t i = 0; i < levels.size(); ++i) all[i] = std::make_unique<Level>(levels[i]);
+    Floor floor(all[0]->service);
+    for (int round = 0; round < rounds; ++round) {
+        for (auto& level : all) level->measure();
+        floor.measure();
+    }
+
+    const double floor_p50 = floor.sum.median();
+    const double floor_p99 = floor.sum.quantile(0.99);
+    Lines lines;
+    for (const auto& level : all) {
+        const double p50 = level->latency.median();
+        const double p99 = level->latency.quantile(0.99);
+        lines.push_back({
+            .what = fmt::format("Reserve with {} others, p50 / p99", level->existing),
+            .measured = p50_p99(level->latency),
+            .compared = fmt::format("floor {}", p50_p99(floor.sum)),
+            .ratio = fmt::format("{} / {}", times(p50 / floor_p50), times(p99 / floor_p99)),
+            .goal = "0.3 ms / 1 ms",
+            .verdict = fmt::format("{} / {}", verdict_at_most(p50, p50_goal, floor_p50),
+                                   verdict_at_most(p99, p99_goal, floor_p99)),
+        });
+    }
+    const double flat = all.back()->latency.median() / all.front()->latency.median();
+    lines.push_back({
+        .what = "Reserve, p50 with 60,000 others against none",
+        .measured = milliseconds(all.back()->latency.median()),
+        .compared = milliseconds(all.front()->latency.median()),
+        .ratio = times(flat),
+        .goal = "within 20 %",
+        .verdict = verdict_at_most(flat, flat_goal),
+    });
+    lines.push_back({
+        .what = "its floor: a trivial call, a commit, one element, p50 / p99",
+        .measured = fmt::format("{}; {}; {}", p50_p99(floor.parts[0]), p50_p99(floor.parts[1]),
+                                p50_p99(floor.parts[2])),
+        .compared = "",
+        .ratio = "",
+        .goal = "",
+        .verdict = "",
+    });
+    return lines;
+}
+
+}  // namespace porthole::bench

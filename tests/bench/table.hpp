@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace porthole::bench {
+
+/// Repeated measurements of one thing.
+class Samples {
+  public:
+    void add(double value) { values_.push_back(value); }
+    void add(const Samples& others);
+    [[nodiscard]] bool empty() const { return values_.empty(); }
+    [[nodiscard]] std::size_t size() const { return values_.size(); }
+    [[nodiscard]] const std::vector<double>& values() const { return values_; }
+    /// The value that a share of `fraction` of all is not above, interpolated; 0.5: the median.
+    [[nodiscard]] double quantile(double fraction) const;
+    [[nodiscard]] double median() const { return quantile(0.5); }
+
+  private:
+    std::vector<double> values_;
+};
+
+/// The median with its 95 % confidence interval, by order statistics: whatever the distribution,
+/// and unmoved by the few rounds that something else on the machine has disturbed.
+struct Interval {
+    double median = 1;
+    double low = 1;
+    double high = 1;
+};
+Interval interval_of(const Samples& samples);
+
+/// One line of the report. What does not apply stays empty.
+struct Line {
+    std::string what;
+    std::string measured;  ///< with its spread
+    std::string compared;  ///< a peer or a floor, measured in the same run
+    std::string ratio;
+    std::string goal;
+    std::string verdict;
+};
+using Lines = std::vector<Line>;
+
+std::string milliseconds(double seconds);
+/// "median (first to third quartile)", of seconds.
+std::string with_quartiles(const Samples& seconds);
+/// "50th / 99th percentile", of seconds.
+std::string p50_p99(const Samples& seconds);
+std::string times(double ratio);
+
+/// "met", "not met", or "below its floor" where what it consists of takes longer than the goal.
+std::string verdict_at_most(double measured, double goal, std::optional<double> floor = {});
+std::string verdict_at_least(double measured, double goal);
+
+/// Prints the lines as one table in Markdown.
+void print(const Lines& lines);
+
+}  // namespace porthole::bench
