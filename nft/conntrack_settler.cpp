@@ -154,8 +154,9 @@ class ConntrackSettler::Conntrack {
     netlink::Connection routes_;
 };
 
-ConntrackSettler::ConntrackSettler()
-    : conntrack_(std::make_unique<Conntrack>()),
+ConntrackSettler::ConntrackSettler(const SettlingPace& pace)
+    : pace_(pace),
+      conntrack_(std::make_unique<Conntrack>()),
       descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       worker_([this](const std::stop_token& stop) { work(stop); }) {
     if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -168,11 +169,15 @@ ConntrackSettler::~ConntrackSettler() {
 }
 
 void ConntrackSettler::settle(SettleOrder order) {
+    bool is_first = false;
     {
         const std::lock_guard lock(mutex_);
+        is_first = waiting_.empty();
+        last_ = Clock::now();
+        if (is_first) first_ = last_;
         waiting_.push_back(std::move(order));
     }
-    wake_.notify_one();
+    if (is_first) wake_.notify_one();
 }
 
 std::optional<SettleReport> ConntrackSettler::take_report() {
@@ -183,14 +188,26 @@ std::optional<SettleReport> ConntrackSettler::take_report() {
     return std::exchange(report_, std::nullopt);
 }
 
+// Waits for orders, until it is time to work them off. None: it is time to stop.
+std::vector<SettleOrder> ConntrackSettler::take_orders(const std::stop_token& stop,
+                                                       Clock::time_point rested) {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, stop, [this] { return !waiting_.empty(); });
+    while (!stop.stop_requested()) {
+        const auto gathered = std::min(last_ + pace_.quiet, first_ + pace_.longest_wait);
+        const auto begin = std::max<Clock::time_point>(gathered, rested);
+        if (begin <= Clock::now()) return std::exchange(waiting_, {});
+        wake_.wait_until(lock, stop, begin, [] { return false; });
+    }
+    return {};
+}
+
 void ConntrackSettler::work(const std::stop_token& stop) {
+    auto rested = Clock::now();
     while (true) {
-        std::vector<SettleOrder> orders;
-        {
-            std::unique_lock lock(mutex_);
-            if (!wake_.wait(lock, stop, [this] { return !waiting_.empty(); })) return;
-            orders = std::exchange(waiting_, {});
-        }
+        const auto orders = take_orders(stop, rested);
+        if (orders.empty()) return;
+        const auto begun = Clock::now();
         SettleReport report{.ticket = orders.back().ticket, .deleted = 0, .failure = {}};
         try {
             report.deleted = settle_all(orders);
@@ -205,6 +222,9 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             }
             report_ = std::move(report);
         }
+        const auto ended = Clock::now();
+        rested = ended +
+                 std::min<Clock::duration>((ended - begun) * pace_.rest_factor, pace_.longest_rest);
         const std::uint64_t one = 1;
         [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
     }

@@ -32,7 +32,9 @@ void make_flows(const Site& site) {
 class Settling {
   public:
     explicit Settling(const Site& site)
-        : settler_(site.gateway.run([] { return std::make_unique<nft::ConntrackSettler>(); })) {}
+        : settler_(site.gateway.run([] {
+              return std::make_unique<nft::ConntrackSettler>(nft::SettlingPace{.rest_factor = 0});
+          })) {}
 
     void settle(std::size_t mappings) {
         SettleOrder order{
