@@ -63,8 +63,7 @@ BatchFailure::BatchFailure(std::vector<CommandFailure> failures)
     : KernelFailure(failures.front().command, failures.front().error, failures.front().detail),
       failures_(std::move(failures)) {}
 
-Connection::Connection(std::unique_ptr<Transport> transport)
-    : transport_(std::move(transport)), buffer_(Transport::max_datagram_bytes) {}
+Connection::Connection(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
 
 void Connection::execute(FinalizedBatch batch, const std::function<void(const nlmsghdr*)>& answer) {
     if (batch.size() == 0) return;
@@ -152,7 +151,7 @@ bool Connection::dump_once(FinalizedBatch& request,
 std::span<const std::byte> Connection::next_part(const std::string& name) {
     try {
         const auto size = transport_->receive(buffer_);
-        if (size > 0) return std::span(buffer_).first(size);
+        if (size > 0) return std::span<std::byte>(buffer_).first(size);
     } catch (const std::system_error& error) {
         throw KernelFailure(name, error.code().value(), {});
     }

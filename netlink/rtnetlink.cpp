@@ -247,7 +247,7 @@ InterfaceMonitor::InterfaceMonitor()
 }
 
 InterfaceMonitor::InterfaceMonitor(std::unique_ptr<Transport> transport)
-    : transport_(std::move(transport)), buffer_(Transport::max_datagram_bytes) {}
+    : transport_(std::move(transport)) {}
 
 bool InterfaceMonitor::changed() {
     bool changed = false;

@@ -48,10 +48,18 @@ Socket::Socket(int bus, std::span<const unsigned> groups)
     prefer(socket, NETLINK_CAP_ACK);
     if (bus == NETLINK_ROUTE) prefer(socket, NETLINK_GET_STRICT_CHK);
     if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) fail("bind a netlink socket");
-    for (auto group : groups) {
-        if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
-            fail("join a netlink group");
-        }
+    for (const auto group : groups) join(group);
+}
+
+void Socket::join(unsigned group) {
+    if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+        fail("join a netlink group");
+    }
+}
+
+void Socket::leave(unsigned group) {
+    if (mnl_socket_setsockopt(socket_.get(), NETLINK_DROP_MEMBERSHIP, &group, sizeof(group)) < 0) {
+        fail("leave a netlink group");
     }
 }
 

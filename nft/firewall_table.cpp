@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <libnftnl/object.h>
@@ -12,7 +13,9 @@
 
 #include "elements.hpp"
 #include "message.hpp"
+#include "netlink/message.hpp"
 #include "netlink/socket.hpp"
+#include "port_use.hpp"
 #include "skeleton.hpp"
 
 namespace porthole::nft {
@@ -41,36 +44,154 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
     return edit == Edit::add ? difference.added : difference.removed;
 }
 
+// From so many mappings on it pays not to be told of one's own elements: while anybody listens, the
+// kernel writes a notification for each of them.
+constexpr std::size_t many_mappings = 2000;
+
+netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
+                                          const SetDifference<UsedPort>& ports) {
+    auto batch = transaction();
+    for (const auto edit : {Edit::remove, Edit::add}) {
+        edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
+        edit_interfaces(batch, edit, sets::masquerade_wans, part(difference.masquerade_wans, edit));
+        edit_networks(batch, edit, sets::nat_sources, part(difference.nat_sources, edit));
+        edit_networks(batch, edit, sets::exempt, part(difference.exempt, edit));
+        edit_addresses(batch, edit, sets::wan_addresses, part(difference.wan_addresses, edit));
+        edit_mappings(batch, edit, part(difference.mappings, edit));
+        edit_ports(batch, edit, part(ports, edit));
+    }
+    return std::move(batch).finalize();
+}
+
+// A table, set or element that is missing, or an element that is there already: the kernel does not
+// hold what we last put there. An answer that is missing: nobody knows what it holds.
+void throw_if_drifted(const netlink::BatchFailure& failure) {
+    const auto drifted = std::ranges::find_if(failure.failures(), [](const auto& command) {
+        constexpr std::array errors{ENOENT, EEXIST, EBUSY, ENFILE, ENOBUFS, EBADMSG};
+        return std::ranges::find(errors, command.error) != errors.end();
+    });
+    if (drifted == failure.failures().end()) return;
+    throw FirewallDrift(drifted->command, drifted->error, drifted->detail);
+}
+
+template <typename T>
+std::size_t size_after(std::size_t size, const SetDifference<T>& difference) {
+    return size + difference.added.size() - difference.removed.size();
+}
+
 }  // namespace
+
+// What the kernel was given, as far as the way of the next change depends on it.
+struct FirewallTable::Content {
+    explicit Content(const Firewall& firewall)
+        : shape(shape_for(firewall.scope, firewall.mappings.size())),
+          mappings(firewall.mappings.size()),
+          masquerade_wans(firewall.scope.masquerade_wans.size()),
+          ports(firewall.mappings) {}
+
+    // Whether a table of this shape can take the change.
+    [[nodiscard]] bool has_room_for(const FirewallDifference& difference) const {
+        const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
+        return size_after(mappings, difference.mappings) <= shape.capacity &&
+               masquerades == shape.masquerades;
+    }
+    SetDifference<UsedPort> change(const FirewallDifference& difference) {
+        mappings = size_after(mappings, difference.mappings);
+        masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
+        return ports.change(difference.mappings);
+    }
+
+    Shape shape;
+    std::size_t mappings;
+    std::size_t masquerade_wans;
+    PortUse ports;
+};
 
 FirewallTable::FirewallTable()
     : FirewallTable(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)) {}
 
 FirewallTable::FirewallTable(std::unique_ptr<netlink::Socket> socket)
-    : port_id_(socket->port_id()), connection_(std::move(socket)) {}
+    : monitor_(std::make_unique<TableMonitor>(socket->port_id())),
+      connection_(std::move(socket)),
+      content_(std::make_unique<Content>(Firewall{})) {}
 
-FirewallTable::FirewallTable(std::unique_ptr<netlink::Transport> transport)
-    : connection_(std::move(transport)) {}
+FirewallTable::FirewallTable(std::unique_ptr<netlink::Transport> transport,
+                             std::unique_ptr<TableMonitor> monitor)
+    : monitor_(std::move(monitor)),
+      connection_(std::move(transport)),
+      content_(std::make_unique<Content>(Firewall{})) {}
+
+FirewallTable::~FirewallTable() = default;
 
 void FirewallTable::replace(const Firewall& firewall) {
-    connection_.execute(encode_replacement(firewall, counters()));
+    auto content = std::make_unique<Content>(firewall);
+    const bool quietly = can_be_quiet(firewall.mappings.size());
+    unsure_ = false;  // whatever was done to the table before
+    execute(encode_replacement(firewall, counters()), quietly);
+    content_ = std::move(content);
 }
 
-void FirewallTable::apply(const FirewallDifference& difference) {
-    if (difference.empty()) return;
+bool FirewallTable::apply(const FirewallDifference& difference) {
+    if (difference.empty()) return true;
+    if (!content_->has_room_for(difference)) return false;
+    const auto ports = content_->change(difference);
     try {
-        connection_.execute(encode_difference(difference));
+        const auto& mappings = difference.mappings;
+        execute(encode_difference(difference, ports),
+                can_be_quiet(mappings.removed.size() + mappings.added.size()));
     } catch (const netlink::BatchFailure& failure) {
-        // A table, set or element that is missing, or an element that is there already: the kernel
-        // does not hold what we last put there. An answer that is missing: nobody knows what it
-        // holds.
-        const auto drifted = std::ranges::find_if(failure.failures(), [](const auto& command) {
-            constexpr std::array errors{ENOENT, EEXIST, EBUSY, ENOBUFS, EBADMSG};
-            return std::ranges::find(errors, command.error) != errors.end();
-        });
-        if (drifted == failure.failures().end()) throw;
-        throw FirewallDrift(drifted->command, drifted->error, drifted->detail);
+        content_->change(difference.inverse());
+        throw_if_drifted(failure);
+        throw;
+    } catch (...) {
+        content_->change(difference.inverse());
+        throw;
     }
+    return true;
+}
+
+// Where others have interfered just now, the next change is made under watch.
+bool FirewallTable::can_be_quiet(std::size_t mappings) const {
+    return monitor_ && !unsure_ && mappings >= many_mappings;
+}
+
+// What others do while we do not listen shows in the generation of the ruleset: every transaction
+// takes it one further.
+void FirewallTable::execute(netlink::FinalizedBatch batch, bool quietly) {
+    if (!quietly) return connection_.execute(std::move(batch));
+    const auto before = generation();
+    monitor_->leave();
+    try {
+        connection_.execute(std::move(batch));
+    } catch (...) {
+        monitor_->join();
+        unsure_ = true;
+        throw;
+    }
+    monitor_->join();
+    try {
+        unsure_ = generation() - before != 1;
+    } catch (const KernelFailure&) {
+        unsure_ = true;  // but the batch is in force
+    }
+}
+
+std::uint32_t FirewallTable::generation() {
+    netlink::Batch batch;
+    batch.add("get the generation of the ruleset", NFNL_SUBSYS_NFTABLES << 8U | NFT_MSG_GETGEN, 0,
+              [](nlmsghdr* message) { put_header(message); });
+    std::uint32_t generation = 0;
+    connection_.execute(std::move(batch).finalize(), [&generation](const nlmsghdr* answer) {
+        const auto attributes = netlink::Attributes::of(answer, sizeof(nfgenmsg));
+        if (attributes) generation = ntohl(attributes->u32(NFTA_GEN_ID).value_or(0));
+    });
+    return generation;
+}
+
+int FirewallTable::descriptor() const { return monitor_ ? monitor_->descriptor() : -1; }
+
+bool FirewallTable::changed_by_others() {
+    return (monitor_ && monitor_->changed_by_others()) || unsure_;
 }
 
 FirewallCounters FirewallTable::counters() {
@@ -90,27 +211,20 @@ FirewallCounters FirewallTable::counters() {
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
                                            const FirewallCounters& counted) {
     auto batch = transaction();
-    replace_skeleton(batch, firewall.scope.pool, counted);
+    replace_skeleton(batch, shape_for(firewall.scope, firewall.mappings.size()), counted);
     edit_interfaces(batch, Edit::add, sets::wans, firewall.scope.wans);
     edit_interfaces(batch, Edit::add, sets::masquerade_wans, firewall.scope.masquerade_wans);
     edit_networks(batch, Edit::add, sets::nat_sources, firewall.scope.nat_sources);
     edit_networks(batch, Edit::add, sets::exempt, firewall.scope.exempt);
     edit_addresses(batch, Edit::add, sets::wan_addresses, firewall.scope.wan_addresses);
     edit_mappings(batch, Edit::add, firewall.mappings);
+    edit_ports(batch, Edit::add, PortUse(firewall.mappings).used());
     return std::move(batch).finalize();
 }
 
-netlink::FinalizedBatch encode_difference(const FirewallDifference& difference) {
-    auto batch = transaction();
-    for (const auto edit : {Edit::remove, Edit::add}) {
-        edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
-        edit_interfaces(batch, edit, sets::masquerade_wans, part(difference.masquerade_wans, edit));
-        edit_networks(batch, edit, sets::nat_sources, part(difference.nat_sources, edit));
-        edit_networks(batch, edit, sets::exempt, part(difference.exempt, edit));
-        edit_addresses(batch, edit, sets::wan_addresses, part(difference.wan_addresses, edit));
-        edit_mappings(batch, edit, part(difference.mappings, edit));
-    }
-    return std::move(batch).finalize();
+netlink::FinalizedBatch encode_difference(const Firewall& from,
+                                          const FirewallDifference& difference) {
+    return encode_difference(difference, PortUse(from.mappings).change(difference.mappings));
 }
 
 }  // namespace porthole::nft

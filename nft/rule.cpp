@@ -61,6 +61,10 @@ Rule& Rule::meta_is(nft_meta_keys what, std::uint32_t value, std::size_t bytes) 
     return meta(what).compare(NFT_CMP_EQ, value, bytes);
 }
 
+Rule& Rule::meta_is_not(nft_meta_keys what, std::uint32_t value, std::size_t bytes) {
+    return meta(what).compare(NFT_CMP_NEQ, value, bytes);
+}
+
 Rule& Rule::ipv4_address(End end, Register to) {
     auto* expression = append("payload");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
@@ -91,35 +95,21 @@ Rule& Rule::lookup(const char* set, std::uint32_t set_id, bool inverted) {
 
 Rule& Rule::in_anonymous(std::uint32_t set_id) { return lookup("__set%d", set_id, false); }
 
-Rule& Rule::map(const char* map) {
+Rule& Rule::map(const char* map, Register to) {
     auto* expression = append("lookup");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_SREG, key);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_DREG, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOOKUP_DREG, number(to));
     nftnl_expr_set_str(expression, NFTNL_EXPR_LOOKUP_SET, map);
     return *this;
 }
 
+// Without the bitwise step of `ct state new`: this comparison every packet pays for.
 Rule& Rule::new_flow() {
-    constexpr std::uint32_t mask = state_bit(IP_CT_NEW);
-    constexpr std::uint32_t zero = 0;
     auto* load = append("ct");
     nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_STATE);
     nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, key);
-    auto* bitwise = append("bitwise");
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_SREG, key);
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_DREG, key);
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
-    nftnl_expr_set_u32(bitwise, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
-    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
-    nftnl_expr_set(bitwise, NFTNL_EXPR_BITWISE_XOR, &zero, sizeof(zero));
-    return compare(NFT_CMP_NEQ, zero, sizeof(zero));
-}
-
-Rule& Rule::original_direction() {
-    auto* load = append("ct");
-    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_DIRECTION);
-    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, key);
-    return compare(NFT_CMP_EQ, IP_CT_DIR_ORIGINAL, 1);
+    constexpr auto state = state_bit(IP_CT_NEW);
+    return compare(NFT_CMP_EQ, state, sizeof(state));
 }
 
 Rule& Rule::original_source(nft_ct_keys what, Register to) {
@@ -173,7 +163,7 @@ Rule& Rule::masquerade_to_ports(Register first, Register last) {
     return *this;
 }
 
-Rule& Rule::masquerade_to_port() { return masquerade_to_ports(Register::first, Register::first); }
+Rule& Rule::masquerade_to_port(Register port) { return masquerade_to_ports(port, port); }
 
 Rule& Rule::masquerade_to(const PortRange& ports) {
     const auto load = [this](Port port, Register to) {

@@ -18,6 +18,7 @@ enum class Register : std::uint32_t {
     second = NFT_REG32_01,
     third = NFT_REG32_02,
     fourth = NFT_REG32_03,
+    fifth = NFT_REG32_04,  ///< the first one that an interface name does not reach
 };
 
 /// Which end of a packet a field belongs to.
@@ -32,6 +33,7 @@ class Rule {
     Rule& meta(nft_meta_keys key, Register to = Register::first);
     /// meta KEY VALUE, for keys of `bytes` bytes in host byte order.
     Rule& meta_is(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
+    Rule& meta_is_not(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
     /// meta nfproto ipv4: what any `ip` field needs in front of it in an inet table.
     Rule& ipv4() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV4, 1); }
     /// ip saddr or ip daddr, into a register.
@@ -42,13 +44,11 @@ class Rule {
     Rule& in(const char* set) { return lookup(set, 0, false); }
     Rule& not_in(const char* set) { return lookup(set, 0, true); }
     Rule& in_anonymous(std::uint32_t set_id);
-    /// The key in the first register is replaced by what map @map has for it; without one the rule
+    /// What map @map has for the key in the first register, into a register; without one the rule
     /// does not match.
-    Rule& map(const char* map);
-    /// ct state new
+    Rule& map(const char* map, Register to);
+    /// ct state == new: a packet of a flow that was never replied to, in its original direction.
     Rule& new_flow();
-    /// ct direction original
-    Rule& original_direction();
     /// ct original ip saddr or ct original proto-src, into a register.
     Rule& original_source(nft_ct_keys key, Register to);
     /// counter name "NAME"
@@ -60,8 +60,8 @@ class Rule {
     Rule& add_to_set(const char* set);
     /// masquerade
     Rule& masquerade();
-    /// masquerade to :PORT, the port being in the first register.
-    Rule& masquerade_to_port();
+    /// masquerade to :PORT, the port being in a register.
+    Rule& masquerade_to_port(Register port);
     /// masquerade to :FIRST-LAST
     Rule& masquerade_to(const PortRange& ports);
 

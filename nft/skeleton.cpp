@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "skeleton.hpp"
 
+#include <algorithm>
 #include <array>
 #include <new>
 
@@ -33,6 +34,12 @@ constexpr std::uint32_t joined_types(std::initializer_list<DataType> types) {
     return result;
 }
 
+// Of both protocols: more mappings there cannot be.
+constexpr std::uint32_t all_ports = 2 * 65536;
+// What nearly every gateway can do with: a set of all ports takes the kernel 2 MiB even while it is
+// empty, one of this size 64 KiB.
+constexpr std::uint32_t usual_capacity = 4096;
+
 struct SetDescription {
     const char* name;
     std::uint32_t key_type;
@@ -42,8 +49,9 @@ struct SetDescription {
     std::uint32_t data_length = 0;
     std::uint32_t id = 0;
     bool host_endian_key = false;
-    std::uint32_t size = 0;        // 0: unlimited
-    std::uint64_t timeout_ms = 0;  // 0: elements stay
+    std::uint32_t size = 0;         // 0: unlimited
+    std::uint32_t per_mapping = 0;  // how many elements a mapping has at most, instead of a size
+    std::uint64_t timeout_ms = 0;   // 0: elements stay
 };
 
 // { tcp, udp }
@@ -62,6 +70,13 @@ constexpr SetDescription interface_set(const char* name) {
             .host_endian_key = true};
 }
 
+constexpr SetDescription port_set(const char* name, std::uint32_t per_mapping) {
+    return {.name = name,
+            .key_type = joined_types({DataType::inet_proto, DataType::inet_service}),
+            .key_length = 8,
+            .per_mapping = per_mapping};
+}
+
 // An anonymous set belongs to one rule.
 constexpr std::uint32_t exact_protocols_id = 1;
 constexpr std::uint32_t displaced_protocols_id = 2;
@@ -73,18 +88,24 @@ constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
 constexpr auto service = static_cast<std::uint32_t>(DataType::inet_service);
 constexpr std::array set_descriptions{
     // map exact { type inet_proto . ipv4_addr . inet_service : inet_service }
-    SetDescription{
-        sets::exact,
-        joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}), 12,
-        NFT_SET_MAP, service, 2},
+    SetDescription{.name = sets::exact,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
+                   .key_length = 12,
+                   .flags = NFT_SET_MAP,
+                   .data_type = service,
+                   .data_length = 2,
+                   .per_mapping = 1},
     // set exact-flows { type inet_proto . ipv4_addr . inet_service . inet_service }
-    SetDescription{sets::exact_flows,
-                   joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service,
-                                 DataType::inet_service}),
-                   16},
+    SetDescription{.name = sets::exact_flows,
+                   .key_type = joined_types({DataType::inet_proto, DataType::ipv4_addr,
+                                             DataType::inet_service, DataType::inet_service}),
+                   .key_length = 16,
+                   .per_mapping = 1},
     // set host-ports { type inet_proto . inet_service }
-    SetDescription{sets::host_ports, joined_types({DataType::inet_proto, DataType::inet_service}),
-                   8},
+    port_set(sets::host_ports, 1),
+    // set ports { type inet_proto . inet_service }
+    port_set(sets::ports, 2),
     // set wans { type ifname }
     interface_set(sets::wans),
     // set masquerade-wans { type ifname }
@@ -119,13 +140,15 @@ struct ChainDescription {
 
 constexpr auto source_nat = "source-nat";
 constexpr auto guard = "guard";
+constexpr auto reserved = "reserved";
 constexpr auto stopped = "stopped";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
+    // before the chains that jump there
+    ChainDescription{reserved, nullptr, 0, 0},
+    ChainDescription{stopped, nullptr, 0, 0},
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
     ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
-    // before the chain that jumps there
-    ChainDescription{stopped, nullptr, 0, 0},
     // type filter hook postrouting priority srcnat + 10: after everybody's source NAT
     ChainDescription{guard, "filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC + 10},
     // type filter hook input priority filter - 10: after every destination NAT
@@ -145,7 +168,13 @@ void add_table(netlink::Batch& batch) {
     add_message(batch, "add table inet porthole", NFT_MSG_NEWTABLE, NLM_F_CREATE, payload);
 }
 
-void add_set(netlink::Batch& batch, const SetDescription& description) {
+// A table of a fixed size is the fastest to fill and to look up in.
+std::uint32_t size_of(const SetDescription& description, std::uint32_t capacity) {
+    if (description.per_mapping == 0) return description.size;
+    return std::min(capacity * description.per_mapping, all_ports);
+}
+
+void add_set(netlink::Batch& batch, const SetDescription& description, std::uint32_t capacity) {
     const std::unique_ptr<nftnl_set, Free<nftnl_set_free>> set(nftnl_set_alloc());
     if (!set) throw std::bad_alloc();
     nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, table_name);
@@ -154,9 +183,8 @@ void add_set(netlink::Batch& batch, const SetDescription& description) {
     nftnl_set_set_u32(set.get(), NFTNL_SET_FLAGS, description.flags);
     nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, description.key_type);
     nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, description.key_length);
-    if (description.size != 0) {
-        nftnl_set_set_u32(set.get(), NFTNL_SET_DESC_SIZE, description.size);
-    }
+    const auto size = size_of(description, capacity);
+    if (size != 0) nftnl_set_set_u32(set.get(), NFTNL_SET_DESC_SIZE, size);
     if (description.timeout_ms != 0) {
         nftnl_set_set_u64(set.get(), NFTNL_SET_TIMEOUT, description.timeout_ms);
     }
@@ -209,104 +237,100 @@ void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets)
         [&counter](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, counter.get()); });
 }
 
-// A nat chain sees the first packet of a flow only: established flows do not pay for it.
-void add_source_nat_rules(netlink::Batch& batch, const PortRange& pool) {
-    Rule(source_nat)
+// What every flow must be that this chain translates: it leaves through a WAN, and neither comes
+// from the gateway itself (its sockets' flows come from no interface, its tunnels' from themselves)
+// nor goes to an exempt destination. The rule knows already that it is IPv4.
+Rule& translated(Rule& rule) {
+    return rule.meta_is_not(NFT_META_IIF, 0, 4)
         .meta(NFT_META_OIFNAME)
-        .not_in(sets::wans)
-        .verdict(NFT_RETURN)
-        .add_to(batch, "oifname != @wans return");
-    // The gateway's own flows: its sockets' come from no interface, its tunnels' from themselves.
-    Rule(source_nat).meta_is(NFT_META_IIF, 0, 4).verdict(NFT_RETURN).add_to(batch, "iif 0 return");
-    Rule(source_nat)
-        .ipv4()
+        .in(sets::wans)
         .ipv4_address(End::source)
-        .in(sets::wan_addresses)
-        .verdict(NFT_RETURN)
-        .add_to(batch, "ip saddr @wan-addresses return");
-    Rule(source_nat)
-        .ipv4()
+        .not_in(sets::wan_addresses)
         .ipv4_address(End::destination)
-        .in(sets::exempt)
-        .verdict(NFT_RETURN)
-        .add_to(batch, "ip daddr @exempt return");
+        .not_in(sets::exempt);
+}
+constexpr auto translated_text =
+    "iif != 0 oifname @wans ip saddr != @wan-addresses ip daddr != @exempt ";
+
+// A nat chain sees the first packet of a flow only: established flows do not pay for it. Each rule
+// begins with the lookup that the flows of others fail.
+void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
+    const auto to_pool = "meta l4proto { tcp, udp } counter name \"displaced\" masquerade to :" +
+                         to_text(shape.pool);
+    // What the guard stopped a moment ago: left to others, its next try might be stopped again. The
+    // guard has seen that its source is translated, whoever's network it is in.
+    Rule collided(source_nat);
+    collided.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .in(sets::collided);
+    translated(collided)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(collided_protocols_id)
+        .counter(counters::displaced)
+        .masquerade_to(shape.pool)
+        .add_to(batch, "meta l4proto . ip saddr . th sport @collided " +
+                           std::string(translated_text) + to_pool);
     Rule(source_nat)
-        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::ports)
+        .jump(reserved)
+        .add_to(batch, "meta l4proto . th sport @ports jump reserved");
+    if (shape.masquerades) {
+        Rule others(source_nat);
+        others.meta(NFT_META_OIFNAME).in(sets::masquerade_wans).ipv4();
+        translated(others)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .masquerade()
+            .add_to(batch, "oifname @masquerade-wans " + std::string(translated_text) +
+                               "ip saddr @nat-sources masquerade");
+    }
+
+    Rule owned(reserved);
+    owned.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .map(sets::exact, Register::fifth);
+    translated(owned)
         .ipv4_address(End::source)
         .in(sets::nat_sources)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(exact_protocols_id)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .ipv4_address(End::source, Register::second)
-        .port(End::source, Register::third)
-        .map(sets::exact)
-        .masquerade_to_port()
-        .add_to(batch,
-                "ip saddr @nat-sources meta l4proto { tcp, udp } "
-                "masquerade to :meta l4proto . ip saddr . th sport map @exact");
-    // What the guard stopped a moment ago: left to others, its next try might be stopped again. The
-    // guard has seen that its source is translated, whoever's network it is in.
-    Rule(source_nat)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(collided_protocols_id)
-        .ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
-        .ipv4_address(End::source, Register::second)
-        .port(End::source, Register::third)
-        .in(sets::collided)
-        .counter(counters::displaced)
-        .masquerade_to(pool)
-        .add_to(batch,
-                "meta l4proto { tcp, udp } meta nfproto ipv4 "
-                "meta l4proto . ip saddr . th sport @collided counter name \"displaced\" "
-                "masquerade to :" +
-                    to_text(pool));
-    Rule(source_nat)
-        .ipv4()
-        .ipv4_address(End::source)
-        .not_in(sets::nat_sources)
-        .verdict(NFT_RETURN)
-        .add_to(batch, "ip saddr != @nat-sources return");
-    // Whoever gets here from a port that is somebody's does not own it.
-    Rule(source_nat)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(displaced_protocols_id)
-        .ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
+        .masquerade_to_port(Register::fifth)
+        .add_to(batch, std::string(translated_text) +
+                           "ip saddr @nat-sources meta l4proto { tcp, udp } "
+                           "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+    // Whoever gets here from a port that is somebody's outside does not own it.
+    Rule displaced(reserved);
+    displaced.meta(NFT_META_L4PROTO, Register::first)
         .port(End::source, Register::second)
         .in(sets::host_ports)
+        .ipv4();
+    translated(displaced)
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(displaced_protocols_id)
         .counter(counters::displaced)
-        .masquerade_to(pool)
-        .add_to(batch,
-                "meta l4proto { tcp, udp } meta nfproto ipv4 meta l4proto . th sport @host-ports "
-                "counter name \"displaced\" masquerade to :" +
-                    to_text(pool));
-    Rule(source_nat)
-        .meta(NFT_META_OIFNAME)
-        .in(sets::masquerade_wans)
-        .ipv4()
-        .masquerade()
-        .add_to(batch, "oifname @masquerade-wans meta nfproto ipv4 masquerade");
+        .masquerade_to(shape.pool)
+        .add_to(batch, "meta l4proto . th sport @host-ports " + std::string(translated_text) +
+                           "ip saddr @nat-sources " + to_pool);
 }
 
 // When flows from other ports collide, the kernel picks a port at random, perhaps somebody's: the
 // packet is dropped, and the flow's next try leaves from the pool. This chain is on the path of
-// every packet, so the one lookup that nearly all of them fail comes first. Replies of flows from
-// outside may have such a port.
+// every packet, so what costs least and stops most comes first: replies, and what has been replied
+// to, are not new. Owners leave it as soon as they are known.
 void add_guard_rules(netlink::Batch& batch) {
     Rule(guard)
+        .new_flow()
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::source, Register::second)
         .in(sets::host_ports)
-        .new_flow()
-        .original_direction()
-        .meta(NFT_META_OIFNAME)
-        .in(sets::wans)
-        .ipv4()
-        .ipv4_address(End::source)
-        .in(sets::wan_addresses)
-        .original_source(NFT_CT_SRC_IP, Register::first)
-        .not_in(sets::wan_addresses)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(guarded_protocols_id)
         .meta(NFT_META_L4PROTO, Register::first)
@@ -314,13 +338,19 @@ void add_guard_rules(netlink::Batch& batch) {
         .original_source(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
         .not_in(sets::exact_flows)
+        .meta(NFT_META_OIFNAME)
+        .in(sets::wans)
+        .ipv4()
+        .ipv4_address(End::source)
+        .in(sets::wan_addresses)
+        .original_source(NFT_CT_SRC_IP, Register::first)
+        .not_in(sets::wan_addresses)
         .jump(stopped)
         .add_to(batch,
-                "meta l4proto . th sport @host-ports ct state new ct direction original "
-                "oifname @wans ip saddr @wan-addresses ct original ip saddr != @wan-addresses meta "
-                "l4proto { tcp, udp } "
+                "ct state == new meta l4proto . th sport @host-ports meta l4proto { tcp, udp } "
                 "meta l4proto . ct original ip saddr . ct original proto-src . th sport != "
-                "@exact-flows jump stopped");
+                "@exact-flows oifname @wans ip saddr @wan-addresses "
+                "ct original ip saddr != @wan-addresses jump stopped");
     Rule(stopped)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(stopped_protocols_id)
@@ -356,24 +386,29 @@ void add_unsolicited_rules(netlink::Batch& batch) {
         .verdict(NF_DROP)
         .add_to(batch,
                 "meta l4proto . th dport @host-ports iifname @wans "
-                "ip daddr @wan-addresses ct state new counter name \"unsolicited\" drop");
+                "ip daddr @wan-addresses ct state == new counter name \"unsolicited\" drop");
 }
 
 }  // namespace
 
-void replace_skeleton(netlink::Batch& batch, const PortRange& pool,
-                      const FirewallCounters& counted) {
+Shape shape_for(const Scope& scope, std::size_t mappings) {
+    return {.pool = scope.pool,
+            .masquerades = !scope.masquerade_wans.empty(),
+            .capacity = mappings <= usual_capacity ? usual_capacity : all_ports};
+}
+
+void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted) {
     add_table(batch);
     add_counter(batch, counters::unsolicited, counted.unsolicited);
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);
-    for (const auto& set : set_descriptions) add_set(batch, set);
+    for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
     for (const auto id : {exact_protocols_id, displaced_protocols_id, guarded_protocols_id,
                           collided_protocols_id, stopped_protocols_id}) {
         add_protocols(batch, id, reservable_protocols);
     }
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
-    add_source_nat_rules(batch, pool);
+    add_source_nat_rules(batch, shape);
     add_guard_rules(batch);
     add_unsolicited_rules(batch);
 }

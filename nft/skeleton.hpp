@@ -13,10 +13,20 @@ constexpr auto displaced = "displaced";
 constexpr auto guarded = "guarded";
 }  // namespace counters
 
+/// What is in the table's rules and sets themselves, and not looked up by them: another one takes
+/// another table.
+struct Shape {
+    PortRange pool = default_pool;  ///< what displaced flows leave from
+    bool masquerades = false;       ///< has a rule for the other flows
+    std::uint32_t capacity = 0;     ///< how many mappings there is room for
+    bool operator==(const Shape&) const = default;
+};
+
+/// The shape of a table for that many mappings in this scope.
+Shape shape_for(const Scope& scope, std::size_t mappings);
+
 /// Appends the commands that put an empty table `inet porthole` with all its sets, chains and rules
-/// in the place of the one that is there, if any. `pool`: the ports for displaced flows; `counted`:
-/// where counting goes on.
-void replace_skeleton(netlink::Batch& batch, const PortRange& pool,
-                      const FirewallCounters& counted);
+/// in the place of the one that is there, if any. `counted`: where counting goes on.
+void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted);
 
 }  // namespace porthole::nft

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "nft/table_monitor.hpp"
 
-#include <array>
 #include <utility>
 
 #include "message.hpp"
@@ -10,8 +9,6 @@
 
 namespace porthole::nft {
 namespace {
-
-constexpr std::array<unsigned, 1> groups{NFNLGRP_NFTABLES};
 
 // The attribute that names the table has number 1 in the messages about tables, chains, rules,
 // sets, elements and objects alike (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, …).
@@ -24,8 +21,8 @@ bool concerns_our_table(const nlmsghdr* message) {
     return header->nfgen_family == NFPROTO_INET;
 }
 
-std::unique_ptr<netlink::Transport> notifications_of_others(std::uint32_t own_port) {
-    auto socket = std::make_unique<netlink::Socket>(NETLINK_NETFILTER, groups);
+std::unique_ptr<netlink::Socket> notifications_of_others(std::uint32_t own_port) {
+    auto socket = std::make_unique<netlink::Socket>(NETLINK_NETFILTER);
     socket->ignore_changes_of(own_port);
     return socket;
 }
@@ -35,8 +32,21 @@ std::unique_ptr<netlink::Transport> notifications_of_others(std::uint32_t own_po
 TableMonitor::TableMonitor(std::uint32_t own_port)
     : TableMonitor(notifications_of_others(own_port)) {}
 
+TableMonitor::TableMonitor(std::unique_ptr<netlink::Socket> socket)
+    : socket_(socket.get()), transport_(std::move(socket)) {
+    join();
+}
+
 TableMonitor::TableMonitor(std::unique_ptr<netlink::Transport> transport)
-    : transport_(std::move(transport)), buffer_(netlink::Transport::max_datagram_bytes) {}
+    : transport_(std::move(transport)) {}
+
+void TableMonitor::leave() {
+    if (socket_ != nullptr) socket_->leave(NFNLGRP_NFTABLES);
+}
+
+void TableMonitor::join() {
+    if (socket_ != nullptr) socket_->join(NFNLGRP_NFTABLES);
+}
 
 bool TableMonitor::changed_by_others() {
     bool changed = false;

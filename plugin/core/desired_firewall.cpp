@@ -14,7 +14,7 @@ std::optional<Mapping> mapping_of(const Reservation& row) {
     return Mapping{row.internal.protocol, *host, row.internal.port, row.external_port};
 }
 
-std::vector<Mapping> mappings_of(const std::vector<Reservation>& rows) {
+std::vector<Mapping> sorted_mappings_of(const std::vector<Reservation>& rows) {
     std::vector<Mapping> mappings;
     mappings.reserve(rows.size());
     for (const auto& row : rows) {
@@ -53,9 +53,19 @@ Firewall desired_firewall(const Scope& scope, const Reservations& reservations,
     return {scope, std::move(mappings)};
 }
 
+std::vector<Mapping> mappings_of(const Reservations& reservations) {
+    std::vector<Mapping> mappings;
+    mappings.reserve(reservations.size());
+    for (const auto& [id, row] : reservations.rows()) {
+        if (const auto mapping = mapping_of(row)) mappings.push_back(*mapping);
+    }
+    return mappings;
+}
+
 FirewallDifference firewall_difference(const ReservationDifference& change) {
     FirewallDifference result;
-    result.mappings = set_difference(mappings_of(change.before), mappings_of(change.after));
+    result.mappings =
+        set_difference(sorted_mappings_of(change.before), sorted_mappings_of(change.after));
     return result;
 }
 

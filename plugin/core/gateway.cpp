@@ -148,8 +148,7 @@ void Gateway::settle_everything() {
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
-    settling_.order_everything(desired_firewall({}, reservations_).mappings, perimeter_.scope,
-                               std::move(rows));
+    settling_.order_everything(mappings_of(reservations_), perimeter_.scope, std::move(rows));
 }
 
 GatewayStatus Gateway::status() const {
@@ -217,10 +216,7 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
 bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
                     const Scope& scope) {
     try {
-        if (scope.pool == perimeter_.scope.pool) {
-            firewall_.apply(difference);
-            return false;
-        }
+        if (scope.pool == perimeter_.scope.pool && firewall_.apply(difference)) return false;
     } catch (const FirewallDrift& drift) {
         log::warning("table-rebuilt",
                      "table inet porthole is not as it was left; it is rebuilt ({})", drift.what());
@@ -234,7 +230,7 @@ bool Gateway::apply(const FirewallDifference& difference, const ReservationDiffe
 void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
     try {
         try {
-            if (!rebuilt) return firewall_.apply(difference.inverse());
+            if (!rebuilt && firewall_.apply(difference.inverse())) return;
         } catch (const FirewallDrift& drift) {
             log::warning("table-rebuilt", "{}", drift.what());
         }

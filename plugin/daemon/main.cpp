@@ -12,7 +12,6 @@
 #include "netlink/rtnetlink.hpp"
 #include "nft/conntrack_settler.hpp"
 #include "nft/firewall_table.hpp"
-#include "nft/table_monitor.hpp"
 #include "options.hpp"
 #include "sources.hpp"
 
@@ -36,14 +35,13 @@ void run(const Options& options) {
     netlink::InterfaceMonitor monitor;
     netlink::InterfaceReader reader;
     nft::FirewallTable table;
-    nft::TableMonitor table_monitor(table.port_id());
     nft::ConntrackSettler settler;
     Gateway gateway(std::move(configuration), open_store(options.state), table, settler, now);
     gateway.start(reader.read());
 
     dbus::Service service(bus, gateway, read);
     InterfaceSource interfaces(monitor, reader, gateway);
-    TableSource table_changes(table_monitor, gateway);
+    TableSource table_changes(table, gateway);
     SettlerSource settled(settler, gateway);
     ExpirySource expiry(gateway, now);
     EventLoop loop;

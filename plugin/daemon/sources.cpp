@@ -6,6 +6,7 @@
 #include <csignal>
 #include <system_error>
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -19,6 +20,15 @@ using std::chrono::milliseconds;
 
 // The wall clock may be set while we wait for a time of day.
 constexpr milliseconds longest_wait{60'000};
+
+// What a large change took in between, malloc would keep for the next one. Its settling is the last
+// that is done for it.
+void give_back_memory() {
+#ifdef __GLIBC__
+    constexpr std::size_t much = 1 << 20;
+    if (mallinfo2().fordblks > much) malloc_trim(0);
+#endif
+}
 
 sigset_t our_signals() {
     sigset_t signals;
@@ -83,6 +93,7 @@ Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry
 void SettlerSource::dispatch() {
     const auto reported = gateway_.settling().reported();
     gateway_.settled();
+    give_back_memory();
     const auto& failure = gateway_.settling().failure();
     if (failure.empty()) {
         retry_.done();
@@ -97,11 +108,12 @@ void SettlerSource::dispatch() {
 
 Interest TableSource::prepare() {
     if (gateway_.diverged() && !retry_.timeout()) retry_.failed();
-    return {monitor_.descriptor(), POLLIN, retry_.timeout()};
+    const auto wait = table_.unsure() ? milliseconds(0) : retry_.timeout();
+    return {table_.descriptor(), POLLIN, wait};
 }
 
 void TableSource::dispatch() {
-    if (!monitor_.changed_by_others() && !retry_.due()) return;
+    if (!table_.changed_by_others() && !retry_.due()) return;
     try {
         gateway_.rebuild();
         retry_.done();

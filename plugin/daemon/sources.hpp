@@ -8,7 +8,7 @@
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "netlink/rtnetlink.hpp"
-#include "nft/table_monitor.hpp"
+#include "nft/firewall_table.hpp"
 
 namespace porthole {
 
@@ -84,14 +84,14 @@ class SettlerSource : public EventSource {
 /// Undoes what others do to our table.
 class TableSource : public EventSource {
   public:
-    TableSource(nft::TableMonitor& monitor, Gateway& gateway)
-        : monitor_(monitor), gateway_(gateway) {}
+    TableSource(nft::FirewallTable& table, Gateway& gateway)
+        : table_(table), gateway_(gateway) {}
 
     Interest prepare() override;
     void dispatch() override;
 
   private:
-    nft::TableMonitor& monitor_;
+    nft::FirewallTable& table_;
     Gateway& gateway_;
     Retry retry_;
 };

@@ -92,8 +92,7 @@ Lines measure_many(const Options&) {
     const Site scratch;
     RawNetlink kernel(scratch.gateway, NETLINK_NETFILTER);
     RawDatabase database;
-    kernel.execute(scratch_table());
-    const auto add = add_mappings(existing_mappings());
+    const auto table = scratch_table(existing_mappings());
     const auto remove = remove_mappings(existing_mappings());
     const lab::TemporaryDirectory directory;
     const auto file = directory / "elements.nft";
@@ -123,7 +122,7 @@ Lines measure_many(const Options&) {
         inside.add(seen.values().back() - bus.values().back());
 
         service.porthole().stop();
-        batch.add(seconds([&] { kernel.execute(add); }));
+        batch.add(seconds([&] { kernel.execute(table); }));
         kernel.execute(remove);
         commit.add(seconds([&] { database.insert(many); }));
         database.clear();

@@ -39,7 +39,8 @@ netlink::FinalizedBatch edit_mappings(SetDifference<Mapping> mappings) {
     difference.mappings = std::move(mappings);
     std::ranges::sort(difference.mappings.added);
     std::ranges::sort(difference.mappings.removed);
-    return nft::encode_difference(difference);
+    return nft::encode_difference({.scope = {}, .mappings = difference.mappings.removed},
+                                  difference);
 }
 
 }  // namespace
@@ -94,13 +95,13 @@ netlink::FinalizedBatch remove_mappings(std::vector<Mapping> mappings) {
 netlink::FinalizedBatch add_one_element(const Address& address) {
     FirewallDifference difference;
     difference.wan_addresses.added = {address};
-    return nft::encode_difference(difference);
+    return nft::encode_difference({}, difference);
 }
 
 std::string nft_file(const std::vector<Mapping>& mappings) {
     std::string exact;
     std::string exact_flows;
-    std::string host_ports;
+    std::string host_ports;  // as nobody's port is another one inside, the ports as well
     for (const auto& [protocol, host, internal, external] : mappings) {
         const auto source =
             fmt::format("{} . {} . {}", to_text(protocol), to_text(host), internal.value());
@@ -111,8 +112,9 @@ std::string nft_file(const std::vector<Mapping>& mappings) {
     return fmt::format(
         "add element inet porthole exact {{ {} }}\n"
         "add element inet porthole exact-flows {{ {} }}\n"
-        "add element inet porthole host-ports {{ {} }}\n",
-        exact, exact_flows, host_ports);
+        "add element inet porthole host-ports {{ {} }}\n"
+        "add element inet porthole ports {{ {} }}\n",
+        exact, exact_flows, host_ports, host_ports);
 }
 
 netlink::FinalizedBatch conntrack_dump() {

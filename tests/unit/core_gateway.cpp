@@ -46,16 +46,16 @@ void replace_values(std::vector<T>& values, const SetDifference<T>& difference) 
 /// A packet filter that holds what it was given, and fails where a test wants it to.
 class FailingFirewall : public FirewallBackend {
   public:
-    enum class Outcome { success, failure, drift };
+    enum class Outcome { success, failure, drift, no_room };
 
     void replace(const Firewall& firewall) override {
         take_outcome();
         held = firewall;
         ++replaced;
     }
-    void apply(const FirewallDifference& difference) override {
-        if (difference.empty()) return;
-        take_outcome();
+    bool apply(const FirewallDifference& difference) override {
+        if (difference.empty()) return true;
+        if (take_outcome() == Outcome::no_room) return false;
         replace_values(held.scope.wans, difference.wans);
         replace_values(held.scope.masquerade_wans, difference.masquerade_wans);
         replace_values(held.scope.nat_sources, difference.nat_sources);
@@ -63,6 +63,7 @@ class FailingFirewall : public FirewallBackend {
         replace_values(held.scope.wan_addresses, difference.wan_addresses);
         replace_values(held.mappings, difference.mappings);
         applied.push_back(difference);
+        return true;
     }
 
     FirewallCounters counters() override { return {}; }
@@ -78,12 +79,13 @@ class FailingFirewall : public FirewallBackend {
     std::deque<Outcome> outcomes;  ///< of the next calls; success after that
 
   private:
-    void take_outcome() {
-        if (outcomes.empty()) return;
+    Outcome take_outcome() {
+        if (outcomes.empty()) return Outcome::success;
         const auto outcome = outcomes.front();
         outcomes.pop_front();
         if (outcome == Outcome::failure) throw KernelFailure("add element", 12, "");
         if (outcome == Outcome::drift) throw FirewallDrift("delete element", 2, "");
+        return outcome;
     }
 };
 
@@ -272,7 +274,7 @@ TEST_F(GatewayTest, ReservesManyInOneTransaction) {
     EXPECT_EQ(gateway_->generation(), 1U);
     ASSERT_THAT(firewall_.applied, SizeIs(1));
     EXPECT_THAT(firewall_.applied[0].mappings.added,
-                ElementsAre(mapping(anna, 51821), mapping(ben, 51820)));
+                ElementsAre(mapping(ben, 51820), mapping(anna, 51821)));
     EXPECT_THAT(gateway_->reserve_many({}, std::nullopt), IsEmpty());
 }
 
@@ -406,7 +408,7 @@ TEST_F(GatewayTest, RebuildsTheTableOnceWhereSomebodyChangedIt) {
     reserve({.internal = ben, .external_port = port(7)});
     EXPECT_EQ(firewall_.replaced, 1);
     EXPECT_THAT(firewall_.applied, IsEmpty());
-    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(anna, 51820), mapping(ben, 7)));
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 7), mapping(anna, 51820)));
 
     auto configuration = configured({{carl, 9}});
     configuration.masquerade = true;
@@ -415,6 +417,26 @@ TEST_F(GatewayTest, RebuildsTheTableOnceWhereSomebodyChangedIt) {
     EXPECT_EQ(firewall_.replaced, 2);
     EXPECT_EQ(firewall_.held.scope.masquerade_wans, all<InterfaceName>({"wan"}));
     EXPECT_THAT(firewall_.held.mappings, SizeIs(3));
+}
+
+TEST_F(GatewayTest, MakesANewTableWhereTheOldOneHasNoRoom) {
+    reserve({.internal = anna});
+    firewall_.forget_calls();
+    firewall_.outcomes = {Outcome::no_room};
+    reserve({.internal = ben, .external_port = port(7)});
+    EXPECT_EQ(firewall_.replaced, 1);
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 7), mapping(anna, 51820)));
+    gateway_->journal().drain();
+
+    // Nor has it for the way back.
+    firewall_.outcomes = {Outcome::success, Outcome::no_room};
+    expect_unchanged<StorageFailure>(
+        [&] {
+            const FullDisk full_disk;
+            reserve({.internal = carl, .external_port = port(8)});
+        },
+        "SQLite");
+    EXPECT_EQ(firewall_.replaced, 2);
 }
 
 TEST_F(GatewayTest, TakesOverANewConfigurationAsADifference) {
@@ -456,14 +478,14 @@ TEST_F(GatewayTest, StartsWithoutTheConfiguredRowsThatClashAndWarns) {
     const auto id = reserve({.internal = anna}).id;
     const auto configuration = configured({{ben, 51820}, {carl, 7}});
     start(configuration);
-    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(anna, 51820), mapping(carl, 7)));
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(carl, 7), mapping(anna, 51820)));
     EXPECT_EQ(gateway_->reservations().find(ben), nullptr);
     EXPECT_THAT(gateway_->status().warnings,
                 ElementsAre(AllOf(HasSubstr("reservation[0]"), HasSubstr("owned by 192.168.2.2"))));
     release(id);
     gateway_->reload(configuration);
     EXPECT_THAT(gateway_->status().warnings, IsEmpty());
-    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(ben, 51820), mapping(carl, 7)));
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(carl, 7), mapping(ben, 51820)));
 }
 
 TEST_F(GatewayTest, StartsWithoutWhatHasRunOutInTheMeantime) {

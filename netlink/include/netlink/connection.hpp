@@ -62,7 +62,7 @@ class Connection {
     bool dump_once(FinalizedBatch& request, const std::function<void(const nlmsghdr*)>& each);
     std::span<const std::byte> next_part(const std::string& name);
     std::unique_ptr<Transport> transport_;
-    std::vector<std::byte> buffer_;
+    ReceiveBuffer buffer_;
     std::uint32_t next_sequence_ = 1;
 };
 

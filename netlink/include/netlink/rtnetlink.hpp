@@ -47,7 +47,7 @@ class InterfaceMonitor {
 
   private:
     std::unique_ptr<Transport> transport_;
-    std::vector<std::byte> buffer_;
+    ReceiveBuffer buffer_;
 };
 
 }  // namespace porthole::netlink

@@ -25,6 +25,10 @@ class Socket : public Transport {
     /// The address that the kernel knows this socket by; it is in the notifications of what is
     /// done through it.
     [[nodiscard]] std::uint32_t port_id() const { return mnl_socket_get_portid(socket_.get()); }
+    /// Joins a multicast group, by number, or leaves it; what has arrived stays.
+    /// Throws std::system_error.
+    void join(unsigned group);
+    void leave(unsigned group);
     /// Leaves out notifications of what was done through the socket with this port: they neither
     /// wake anybody nor fill the buffer. Throws std::system_error.
     void ignore_changes_of(std::uint32_t port_id);

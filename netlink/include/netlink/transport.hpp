@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 
 namespace porthole::netlink {
@@ -27,6 +28,18 @@ class Transport {
     static constexpr std::size_t max_datagram_bytes = 64UL * 1024;
     /// For poll(2).
     [[nodiscard]] virtual int descriptor() const = 0;
+};
+
+/// Room for any datagram. Only what is used of it takes memory.
+class ReceiveBuffer {
+  public:
+    operator std::span<std::byte>() {  // NOLINT(google-explicit-constructor): what it stands for
+        return {bytes_.get(), Transport::max_datagram_bytes};
+    }
+
+  private:
+    std::unique_ptr<std::byte[]> bytes_ =
+        std::make_unique_for_overwrite<std::byte[]>(Transport::max_datagram_bytes);
 };
 
 }  // namespace porthole::netlink

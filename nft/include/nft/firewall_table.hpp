@@ -6,6 +6,7 @@
 #include "core/firewall.hpp"
 #include "netlink/connection.hpp"
 #include "netlink/socket.hpp"
+#include "nft/table_monitor.hpp"
 
 namespace porthole::nft {
 
@@ -13,28 +14,42 @@ namespace porthole::nft {
 /// sets and maps that hold everything that varies.
 class FirewallTable : public FirewallBackend {
   public:
-    /// Opens a socket of its own. Throws std::system_error.
+    /// Opens sockets of its own and watches the table from now on. Throws std::system_error.
     FirewallTable();
-    explicit FirewallTable(std::unique_ptr<netlink::Transport> transport);
+    /// `monitor` leaves out what comes from `transport`; without one nobody watches.
+    explicit FirewallTable(std::unique_ptr<netlink::Transport> transport,
+                           std::unique_ptr<TableMonitor> monitor = nullptr);
+    ~FirewallTable() override;
 
     void replace(const Firewall& firewall) override;
-    void apply(const FirewallDifference& difference) override;
+    [[nodiscard]] bool apply(const FirewallDifference& difference) override;
     [[nodiscard]] FirewallCounters counters() override;
 
-    /// The netlink port that the changes come from; 0 for an injected transport.
-    [[nodiscard]] std::uint32_t port_id() const { return port_id_; }
+    /// For poll(2): readable when there is news of tables; -1 where nobody watches.
+    [[nodiscard]] int descriptor() const;
+    /// Whether a change of somebody else's may have gone unseen: no news will tell.
+    [[nodiscard]] bool unsure() const { return unsure_; }
+    /// Takes the news. True if somebody else changed the table, or may have; until replace().
+    [[nodiscard]] bool changed_by_others();
 
   private:
+    struct Content;
     explicit FirewallTable(std::unique_ptr<netlink::Socket> socket);
+    [[nodiscard]] bool can_be_quiet(std::size_t mappings) const;
+    void execute(netlink::FinalizedBatch batch, bool quietly);
+    [[nodiscard]] std::uint32_t generation();
 
-    std::uint32_t port_id_ = 0;
+    std::unique_ptr<TableMonitor> monitor_;  // nothing: nobody watches
     netlink::Connection connection_;
+    std::unique_ptr<Content> content_;  // what was put into the kernel last
+    bool unsure_ = false;
 };
 
 /// The batch that replace() sends: the table, its chains and rules, and all elements.
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
                                            const FirewallCounters& counted = {});
-/// The batch that apply() sends: elements only.
-netlink::FinalizedBatch encode_difference(const FirewallDifference& difference);
+/// The batch that apply() sends after `from` was put there: elements only.
+netlink::FinalizedBatch encode_difference(const Firewall& from,
+                                          const FirewallDifference& difference);
 
 }  // namespace porthole::nft

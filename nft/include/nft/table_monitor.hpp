@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "netlink/transport.hpp"
+#include "netlink/socket.hpp"
 
 namespace porthole::nft {
 
@@ -16,8 +16,13 @@ class TableMonitor {
     /// `own_port`: the netlink port whose changes are our own. Joins the notifications of nf_tables
     /// in the calling thread's network namespace. Throws std::system_error.
     explicit TableMonitor(std::uint32_t own_port);
-    /// For a transport that does not carry our own changes.
+    /// For a transport that does not carry our own changes, and that is always joined.
     explicit TableMonitor(std::unique_ptr<netlink::Transport> transport);
+
+    /// Leaves the notifications for a while, and joins them again; what has arrived stays.
+    /// Throws std::system_error.
+    void leave();
+    void join();
 
     /// For poll(2).
     [[nodiscard]] int descriptor() const { return transport_->descriptor(); }
@@ -25,8 +30,11 @@ class TableMonitor {
     [[nodiscard]] bool changed_by_others();
 
   private:
+    explicit TableMonitor(std::unique_ptr<netlink::Socket> socket);
+
+    netlink::Socket* socket_ = nullptr;  // the transport, if it can leave
     std::unique_ptr<netlink::Transport> transport_;
-    std::vector<std::byte> buffer_;
+    netlink::ReceiveBuffer buffer_;
 };
 
 }  // namespace porthole::nft

@@ -11,6 +11,9 @@ namespace porthole {
 Firewall desired_firewall(const Scope& scope, const Reservations& reservations,
                           const ReservationDifference& change = {});
 
+/// The mappings of all reservations, by the reservations' ids.
+std::vector<Mapping> mappings_of(const Reservations& reservations);
+
 /// The way to `desired_firewall` after a change of reservations: its size depends on the change
 /// alone, and equals difference() of the whole firewalls before and after.
 FirewallDifference firewall_difference(const ReservationDifference& change);

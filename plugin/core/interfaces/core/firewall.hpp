@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <tuple>
 #include <vector>
 
 #include "types/interfaces.hpp"
@@ -15,7 +16,12 @@ struct Mapping {
     Address host;
     Port internal_port;
     Port external_port;
-    auto operator<=>(const Mapping&) const = default;
+    bool operator==(const Mapping&) const = default;
+    /// By external port first: it tells most mappings apart, and is quick to compare.
+    auto operator<=>(const Mapping& other) const {
+        return std::tie(external_port, protocol, internal_port, host) <=>
+               std::tie(other.external_port, other.protocol, other.internal_port, other.host);
+    }
 };
 
 /// The external ports that displaced flows leave from; nobody can reserve them.
@@ -51,8 +57,7 @@ struct SetDifference {
     bool operator==(const SetDifference&) const = default;
 };
 
-/// The way from one Firewall to another with the same pool: that is part of the rules, not of what
-/// they look up, and takes a new table.
+/// The way from one Firewall to another with the same pool.
 struct FirewallDifference {
     SetDifference<InterfaceName> wans = {};
     SetDifference<InterfaceName> masquerade_wans = {};
@@ -101,10 +106,11 @@ class FirewallBackend {
 
     /// Puts `firewall` in the place of whatever table of ours there is. Throws KernelFailure.
     virtual void replace(const Firewall& firewall) = 0;
-    /// Changes the table that is there. Throws FirewallDrift where the table is not the one that
-    /// `difference` starts from or the kernel's answer is missing, KernelFailure for everything
-    /// else. Does nothing if it is empty.
-    virtual void apply(const FirewallDifference& difference) = 0;
+    /// Changes the table that is there. False, and nothing done, where that takes another table:
+    /// replace() makes it. Throws FirewallDrift where the table is not the one that `difference`
+    /// starts from or the kernel's answer is missing, KernelFailure for everything else. Does
+    /// nothing if it is empty.
+    [[nodiscard]] virtual bool apply(const FirewallDifference& difference) = 0;
     /// Zeros where there is no table. Throws KernelFailure.
     [[nodiscard]] virtual FirewallCounters counters() = 0;
 };
