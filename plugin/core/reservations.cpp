@@ -2,7 +2,12 @@
 #include "core/reservations.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <set>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 
 namespace porthole {
 namespace {
@@ -44,6 +49,20 @@ std::optional<Time> expiry(std::optional<std::chrono::seconds> lifetime, Time no
     return now + std::min(*lifetime, max_lifetime);
 }
 
+struct EndpointHash {
+    std::size_t operator()(const Endpoint& endpoint) const {
+        const auto hash = [](const auto& host) {
+            const auto& bytes = host.bytes();
+            return std::hash<std::string_view>()(
+                {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()});
+        };
+        return std::visit(hash, endpoint.host) ^ number(endpoint.protocol, endpoint.port);
+    }
+    static std::uint32_t number(Protocol protocol, Port port) {
+        return static_cast<std::uint32_t>(protocol) << 16U | port.value();
+    }
+};
+
 // Rows on their way from one state to another: the rows of `base` with changes laid over them.
 class Plan {
   public:
@@ -56,7 +75,7 @@ class Plan {
         return base_.find(internal);
     }
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const {
-        const auto found = external_.find({protocol, external_port});
+        const auto found = external_.find(EndpointHash::number(protocol, external_port));
         if (found != external_.end()) return row(found->second);
         return base_.find(protocol, external_port);
     }
@@ -81,42 +100,60 @@ class Plan {
     void put(const Reservation& wanted) {
         if (const auto* old = row(wanted.id)) take_from_indexes(*old);
         internal_[wanted.internal] = wanted.id;
-        external_[{wanted.internal.protocol, wanted.external_port}] = wanted.id;
-        rows_.insert_or_assign(wanted.id, wanted);
+        external_[EndpointHash::number(wanted.internal.protocol, wanted.external_port)] = wanted.id;
+        if (wanted.id < base_.next_id()) {
+            changed_.insert_or_assign(wanted.id, wanted);
+        } else if (const auto place = place_of(wanted.id); place < created_.size()) {
+            created_[place] = wanted;
+        } else {
+            created_.push_back(wanted);
+        }
     }
     void remove(const Reservation& old) {
         take_from_indexes(old);
-        rows_.insert_or_assign(old.id, std::nullopt);
+        changed_.insert_or_assign(old.id, std::nullopt);
     }
-    [[nodiscard]] ReservationDifference difference() const {
+    [[nodiscard]] ReservationDifference difference() && {
         ReservationDifference result;
-        for (const auto& [id, after] : rows_) {
+        if (changed_.empty()) {
+            result.after = std::move(created_);
+            return result;
+        }
+        for (const auto& [id, after] : changed_) {
             const auto* before = base_.find(id);
-            if (before != nullptr && after && *before == *after) continue;
-            if (before != nullptr) result.before.push_back(*before);
+            if (after && *before == *after) continue;
+            result.before.push_back(*before);
             if (after) result.after.push_back(*after);
         }
+        std::ranges::move(created_, std::back_inserter(result.after));
         return result;
     }
 
   private:
     [[nodiscard]] const Reservation* row(ReservationId id) const {
         if (id == nobody) return nullptr;
-        if (const auto found = rows_.find(id); found != rows_.end()) {
+        if (id >= base_.next_id()) {
+            return place_of(id) < created_.size() ? &created_[place_of(id)] : nullptr;
+        }
+        if (const auto found = changed_.find(id); found != changed_.end()) {
             return found->second ? &*found->second : nullptr;
         }
         return base_.find(id);
     }
+    [[nodiscard]] std::size_t place_of(ReservationId id) const {
+        return number(id) - number(base_.next_id());
+    }
     void take_from_indexes(const Reservation& old) {
         internal_[old.internal] = nobody;
-        external_[{old.internal.protocol, old.external_port}] = nobody;
+        external_[EndpointHash::number(old.internal.protocol, old.external_port)] = nobody;
     }
 
     const Reservations& base_;
     ReservationId next_id_;
-    std::map<ReservationId, std::optional<Reservation>> rows_;  // nothing: removed
-    std::map<Endpoint, ReservationId> internal_;
-    std::map<std::pair<Protocol, Port>, ReservationId> external_;
+    std::map<ReservationId, std::optional<Reservation>> changed_;  // of base_; nothing: removed
+    std::vector<Reservation> created_;                             // in the order of their ids
+    std::unordered_map<Endpoint, ReservationId, EndpointHash> internal_;
+    std::unordered_map<std::uint32_t, ReservationId> external_;
 };
 
 Port choose_port(const Plan& plan, const ReserveRequest& request, const Reservation* renewed) {
@@ -186,11 +223,18 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
     next_id_ = next_id;
 }
 
+Reservations::Reservations(const Reservations& other)
+    : next_id_(other.next_id_), pool_(other.pool_) {
+    ReservationDifference everything;
+    for (const auto& [id, row] : other.rows_) everything.after.push_back(row);
+    apply(everything);
+}
+
 ReservationDifference Reservations::reserve(const ReserveRequest& request, Origin origin,
                                             Time now) const {
     Plan plan(*this);
     reserve_in(plan, request, origin, now);
-    return plan.difference();
+    return std::move(plan).difference();
 }
 
 ReservationDifference Reservations::reserve_many(std::span<const ReserveRequest> requests,
@@ -207,7 +251,7 @@ ReservationDifference Reservations::reserve_many(std::span<const ReserveRequest>
                           "rows[" + std::to_string(ids.size()) + "]: " + refused.what());
         }
     }
-    return plan.difference();
+    return std::move(plan).difference();
 }
 
 ReservationDifference Reservations::change(ReservationId id, const ReservationChanges& changes,
@@ -233,7 +277,7 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     if (changes.lifetime) row.expires = expiry(changes.lifetime, now);
     Plan plan(*this);
     plan.put(row);
-    return plan.difference();
+    return std::move(plan).difference();
 }
 
 ReservationDifference Reservations::release(std::span<const ReservationId> ids) const {
@@ -276,7 +320,7 @@ ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wan
             result.refused.push_back("reservation[" + std::to_string(i) + "]: " + refused.what());
         }
     }
-    result.difference = plan.difference();
+    result.difference = std::move(plan).difference();
     return result;
 }
 
@@ -293,16 +337,15 @@ void Reservations::apply(const ReservationDifference& difference) {
         return owners[row.external_port.value()];
     };
     for (const auto& row : difference.before) {
-        by_internal_.erase(row.internal);
+        by_internal_.erase(by_internal_.find(row.internal));
         if (row.expires) by_expiry_.erase({*row.expires, row.id});
         slot(row) = nobody;
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) {
-        by_internal_.emplace(row.internal, row.id);
         if (row.expires) by_expiry_.emplace(*row.expires, row.id);
         slot(row) = row.id;
-        rows_.emplace(row.id, row);
+        by_internal_.insert(&rows_.emplace_hint(rows_.end(), row.id, row)->second);
         next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
     }
 }
@@ -319,7 +362,7 @@ const Reservation* Reservations::find(Protocol protocol, Port external_port) con
 
 const Reservation* Reservations::find(const Endpoint& internal) const {
     const auto found = by_internal_.find(internal);
-    return found == by_internal_.end() ? nullptr : find(found->second);
+    return found == by_internal_.end() ? nullptr : *found;
 }
 
 std::optional<Port> Reservations::next_free_port(Protocol protocol, Port port) const {

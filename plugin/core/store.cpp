@@ -139,7 +139,9 @@ class Store::Database {
   public:
     explicit Database(const fs::path& file) {
         sqlite3* handle = nullptr;
-        const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW;
+        // NOMUTEX: only one thread comes here.
+        const int flags =
+            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX;
         const int result = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
         handle_.reset(handle);
         if (result != SQLITE_OK) throw StorageFailure("SQLite", sqlite3_errmsg(handle));

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -74,6 +75,11 @@ class Reservations {
     /// Rows as they were stored. `next_id` is above every id that was ever given out.
     /// Throws StorageFailure where the rows contradict each other.
     Reservations(std::vector<Reservation> rows, ReservationId next_id);
+    Reservations(const Reservations& other);
+    Reservations& operator=(const Reservations& other) { return *this = Reservations(other); }
+    Reservations(Reservations&&) = default;
+    Reservations& operator=(Reservations&&) = default;
+    ~Reservations() = default;
 
     [[nodiscard]] ReservationDifference reserve(const ReserveRequest& request, Origin origin,
                                                 Time now) const;
@@ -123,7 +129,19 @@ class Reservations {
 
   private:
     std::map<ReservationId, Reservation> rows_;
-    std::map<Endpoint, ReservationId> by_internal_;
+    struct ByInternal {
+        using is_transparent = void;
+        static const Endpoint& key(const Reservation* row) { return row->internal; }
+        static const Endpoint& key(const Endpoint& internal) { return internal; }
+        // Ports first: they tell most rows apart, and are quick to compare.
+        static auto order(const Endpoint& internal) {
+            return std::tie(internal.port, internal.protocol, internal.host);
+        }
+        bool operator()(const auto& a, const auto& b) const {
+            return order(key(a)) < order(key(b));
+        }
+    };
+    std::set<const Reservation*, ByInternal> by_internal_;  // they point into rows_
     std::set<std::pair<Time, ReservationId>> by_expiry_;
     // Per protocol, the owner of every external port; id 0: free. Empty until the first
     // reservation.
