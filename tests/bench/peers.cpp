@@ -15,6 +15,7 @@
 #include "lab/sockets.hpp"
 #include "measures.hpp"
 #include "raw.hpp"
+#include "reserve_floor.hpp"
 
 namespace porthole::bench {
 namespace {
@@ -178,12 +179,15 @@ class Ours {
         }
         service_.client().release(ids);
         service_.wait_until_settled();
+        floor_.measure(ours_per_theirs);
     }
+    [[nodiscard]] const Samples& floor() const { return floor_.sum; }
     Samples latency;
 
   private:
     Site site_;
     Service service_;
+    ReserveFloor floor_{service_};
 };
 
 template <typename Theirs>
@@ -198,12 +202,14 @@ Line compare(std::string what, std::size_t existing, int rounds, double goal,
         ours.measure();
     }
     const double ratio = latency.median() / ours.latency.median();
+    const double floor = latency.median() / ours.floor().median();
     return {.what = std::move(what),
-            .measured = fmt::format("ours {}", with_quartiles(ours.latency)),
+            .measured = fmt::format("ours {}, floor {}", with_quartiles(ours.latency),
+                                    milliseconds(ours.floor().median())),
             .compared = fmt::format("theirs {}", with_quartiles(latency)),
             .ratio = times(ratio),
             .goal = goal > 0 ? fmt::format("{:.0f} times faster", goal) : "",
-            .verdict = goal > 0 ? verdict_at_least(ratio, goal) : ""};
+            .verdict = goal > 0 ? verdict_at_least(ratio, goal, floor) : ""};
 }
 
 Line not_measured(std::string what, std::string_view why) {

@@ -5,18 +5,17 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <linux/netlink.h>
 
 #include "gateway.hpp"
 #include "measures.hpp"
-#include "raw.hpp"
+#include "reserve_floor.hpp"
 
 namespace porthole::bench {
 namespace {
 
 constexpr std::array<std::size_t, 4> levels{0, 1'000, 10'000, 60'000};
-constexpr int rounds = 40;
-constexpr std::size_t calls_per_round = 50;
+constexpr int rounds = 8;
+constexpr std::size_t calls_per_round = 500;
 constexpr double p50_goal = 0.3e-3;
 constexpr double p99_goal = 1e-3;
 constexpr double flat_goal = 1.2;
@@ -42,48 +41,15 @@ struct Level {
     }
 };
 
-/// What one reservation is made of, each part in its shortest form.
-class Floor {
-  public:
-    explicit Floor(Service& service) : service_(service) { kernel_.execute(scratch_table()); }
-
-    void measure() {
-        for (std::size_t i = 0; i < calls_per_round; ++i) {
-            const auto batch = add_one_element(Address::v4(next_address_++));
-            double bus = 0;
-            double disk = 0;
-            double kernel = 0;
-            sum.add(seconds([&] {
-                bus = seconds([&] { service_.trivial_call(); });
-                disk = seconds([&] { database_.insert(1); });
-                kernel = seconds([&] { kernel_.execute(batch); });
-            }));
-            parts[0].add(bus);
-            parts[1].add(disk);
-            parts[2].add(kernel);
-        }
-    }
-
-    Samples sum;
-    std::array<Samples, 3> parts;
-
-  private:
-    Service& service_;
-    Site site_;
-    RawNetlink kernel_{site_.gateway, NETLINK_NETFILTER};
-    RawDatabase database_;
-    std::uint32_t next_address_ = 0x0A010001;
-};
-
 }  // namespace
 
 Lines measure_reserve(const Options&) {
     std::array<std::unique_ptr<Level>, levels.size()> all;
     for (std::size_t i = 0; i < levels.size(); ++i) all[i] = std::make_unique<Level>(levels[i]);
-    Floor floor(all[0]->service);
+    ReserveFloor floor(all[0]->service);
     for (int round = 0; round < rounds; ++round) {
         for (auto& level : all) level->measure();
-        floor.measure();
+        floor.measure(calls_per_round);
     }
 
     const double floor_p50 = floor.sum.median();

@@ -57,8 +57,9 @@ std::string verdict_at_most(double measured, double goal, std::optional<double> 
     return floor && *floor > goal ? "below its floor" : "not met";
 }
 
-std::string verdict_at_least(double measured, double goal) {
-    return measured >= goal ? "met" : "not met";
+std::string verdict_at_least(double measured, double goal, std::optional<double> floor) {
+    if (measured >= goal) return "met";
+    return floor && *floor < goal ? "below its floor" : "not met";
 }
 
 void print(const Lines& lines) {

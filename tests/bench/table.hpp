@@ -52,7 +52,7 @@ std::string times(double ratio);
 
 /// "met", "not met", or "below its floor" where what it consists of takes longer than the goal.
 std::string verdict_at_most(double measured, double goal, std::optional<double> floor = {});
-std::string verdict_at_least(double measured, double goal);
+std::string verdict_at_least(double measured, double goal, std::optional<double> floor = {});
 
 /// Prints the lines as one table in Markdown.
 void print(const Lines& lines);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "reserve_floor.hpp"
+
+#include <linux/netlink.h>
+
+namespace porthole::bench {
+
+ReserveFloor::ReserveFloor(Service& service)
+    : service_(service), kernel_(site_.gateway, NETLINK_NETFILTER) {
+    kernel_.execute(scratch_table());
+}
+
+void ReserveFloor::measure(std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) {
+        const auto batch = add_one_element(Address::v4(next_address_++));
+        double bus = 0;
+        double disk = 0;
+        double kernel = 0;
+        sum.add(seconds([&] {
+            bus = seconds([&] { service_.trivial_call(); });
+            disk = seconds([&] { database_.insert(1); });
+            kernel = seconds([&] { kernel_.execute(batch); });
+        }));
+        parts[0].add(bus);
+        parts[1].add(disk);
+        parts[2].add(kernel);
+    }
+}
+
+}  // namespace porthole::bench
