@@ -137,6 +137,8 @@ std::string status_text(const Json& status) {
         }
     }
     text += table(lines);
+    const auto own_ports = status.value("own-ports", std::vector<std::string>());
+    if (!own_ports.empty()) text += fmt::format("own ports: {}\n", fmt::join(own_ports, ", "));
     Cells counters;
     const auto counts = status.value("counters", Json::object());
     for (const auto& [name, count] : counts.items()) {

@@ -42,6 +42,12 @@ Dictionary counters_of(const GatewayStatus& status) {
             {"settled-flows", status.settled_flows}};
 }
 
+std::vector<std::string> to_texts(std::span<const ProtocolPort> ports) {
+    std::vector<std::string> texts;
+    for (const auto& port : ports) texts.push_back(to_text(port));
+    return texts;
+}
+
 }  // namespace
 
 Row to_row(const Reservation& reservation) {
@@ -71,6 +77,7 @@ Dictionary to_dictionary(const GatewayStatus& status) {
             {"lans", interfaces_of(status.perimeter, Side::lan)},
             {"others", interfaces_of(status.perimeter, Side::neither)},
             {"masquerade", status.masquerade},
+            {"own-ports", to_texts(status.own_ports)},
             {"reservations", static_cast<std::uint32_t>(status.reservations)},
             {"generation", status.generation},
             {"counters", counters_of(status)},

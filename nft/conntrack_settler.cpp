@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <exception>
 #include <map>
+#include <set>
 #include <span>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -208,12 +210,13 @@ void ConntrackSettler::work(const std::stop_token& stop) {
         const auto orders = take_orders(stop, rested);
         if (orders.empty()) return;
         const auto begun = Clock::now();
-        SettleReport report{.ticket = orders.back().ticket, .deleted = 0, .failure = {}};
+        SettleReport report;
         try {
-            report.deleted = settle_all(orders);
+            report = settle_all(orders);
         } catch (const std::exception& error) {
             report.failure = error.what();
         }
+        report.ticket = orders.back().ticket;
         {
             const std::lock_guard lock(mutex_);
             if (report_) {
@@ -230,10 +233,11 @@ void ConntrackSettler::work(const std::stop_token& stop) {
     }
 }
 
-std::size_t ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders) {
+SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders) {
     FlowJudge judge;
     for (const auto& order : orders) judge.follow(order);
-    if (!judge.has_mappings()) return 0;
+    SettleReport report;
+    if (judge.finds_all_fine()) return report;
     auto suspects = conntrack_->suspects(judge);
 
     // What was ordered meanwhile may have made a suspect right.
@@ -241,9 +245,24 @@ std::size_t ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders)
         const std::lock_guard lock(mutex_);
         for (const auto& order : waiting_) judge.follow(order);
     }
+    // Where flows of others are in the gateway's way: its own flow there has another port.
+    const auto way_of = [](const Flow& flow, std::uint16_t port) {
+        return std::tuple(flow.protocol, flow.reply.source.address, flow.reply.source.port, port);
+    };
+    std::set<std::tuple<Protocol, std::uint32_t, std::uint16_t, std::uint16_t>> wanted;
+    for (const auto& flow : suspects) {
+        if (judge.is_gateways(flow) && judge.judge(flow) == FlowVerdict::wrong) {
+            wanted.insert(way_of(flow, flow.original.source.port));
+        }
+    }
     std::map<std::pair<std::uint32_t, std::uint32_t>, bool> leaves_through_wan;
     const auto is_wrong = [&](const Flow& flow) {
         const auto verdict = judge.judge(flow);
+        if (verdict == FlowVerdict::overloads) {
+            const bool in_the_way = wanted.contains(way_of(flow, flow.reply.destination.port));
+            if (!in_the_way) ++report.overloads;
+            return in_the_way;
+        }
         if (verdict != FlowVerdict::wrong_if_through_wan) return verdict == FlowVerdict::wrong;
         const std::pair way(flow.original.source.address, flow.reply.source.address);
         const auto [known, unknown] = leaves_through_wan.try_emplace(way, false);
@@ -257,7 +276,8 @@ std::size_t ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders)
         return known->second;
     };
     std::erase_if(suspects, [&](const Flow& flow) { return !is_wrong(flow); });
-    return conntrack_->remove(suspects);
+    report.deleted = conntrack_->remove(suspects);
+    return report;
 }
 
 }  // namespace porthole::nft

@@ -182,15 +182,18 @@ void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> ma
                            host_port_text);
 }
 
-void edit_ports(netlink::Batch& batch, Edit edit, std::span<const UsedPort> ports) {
-    edit_elements<UsedPort>(
-        batch, edit, sets::ports, 0, ports,
-        [](const UsedPort& port) {
+void edit_ports(netlink::Batch& batch, Edit edit, const char* set,
+                std::span<const ProtocolPort> ports) {
+    edit_elements<ProtocolPort>(
+        batch, edit, set, 0, ports,
+        [](const ProtocolPort& port) {
             Element element;
             element.key.field(port.protocol).field(port.port);
             return element;
         },
-        [](const UsedPort& port) { return to_text(port.protocol) + " . " + to_text(port.port); });
+        [](const ProtocolPort& port) {
+            return to_text(port.protocol) + " . " + to_text(port.port);
+        });
 }
 
 void edit_interfaces(netlink::Batch& batch, Edit edit, const char* set,

@@ -49,7 +49,7 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
 constexpr std::size_t many_mappings = 2000;
 
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
-                                          const SetDifference<UsedPort>& ports) {
+                                          const SetDifference<ProtocolPort>& ports) {
     auto batch = transaction();
     for (const auto edit : {Edit::remove, Edit::add}) {
         edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
@@ -58,7 +58,8 @@ netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
         edit_networks(batch, edit, sets::exempt, part(difference.exempt, edit));
         edit_addresses(batch, edit, sets::wan_addresses, part(difference.wan_addresses, edit));
         edit_mappings(batch, edit, part(difference.mappings, edit));
-        edit_ports(batch, edit, part(ports, edit));
+        edit_ports(batch, edit, sets::own_ports, part(difference.own_ports, edit));
+        edit_ports(batch, edit, sets::ports, part(ports, edit));
     }
     return std::move(batch).finalize();
 }
@@ -87,7 +88,7 @@ struct FirewallTable::Content {
         : shape(shape_for(firewall.scope, firewall.mappings.size())),
           mappings(firewall.mappings.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
-          ports(firewall.mappings) {}
+          ports(firewall) {}
 
     // Whether a table of this shape can take the change.
     [[nodiscard]] bool has_room_for(const FirewallDifference& difference) const {
@@ -95,10 +96,10 @@ struct FirewallTable::Content {
         return size_after(mappings, difference.mappings) <= shape.capacity &&
                masquerades == shape.masquerades;
     }
-    SetDifference<UsedPort> change(const FirewallDifference& difference) {
+    SetDifference<ProtocolPort> change(const FirewallDifference& difference) {
         mappings = size_after(mappings, difference.mappings);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
-        return ports.change(difference.mappings);
+        return ports.change(difference);
     }
 
     Shape shape;
@@ -218,13 +219,14 @@ netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
     edit_networks(batch, Edit::add, sets::exempt, firewall.scope.exempt);
     edit_addresses(batch, Edit::add, sets::wan_addresses, firewall.scope.wan_addresses);
     edit_mappings(batch, Edit::add, firewall.mappings);
-    edit_ports(batch, Edit::add, PortUse(firewall.mappings).used());
+    edit_ports(batch, Edit::add, sets::own_ports, firewall.scope.own_ports);
+    edit_ports(batch, Edit::add, sets::ports, PortUse(firewall).used());
     return std::move(batch).finalize();
 }
 
 netlink::FinalizedBatch encode_difference(const Firewall& from,
                                           const FirewallDifference& difference) {
-    return encode_difference(difference, PortUse(from.mappings).change(difference.mappings));
+    return encode_difference(difference, PortUse(from).change(difference));
 }
 
 }  // namespace porthole::nft

@@ -93,6 +93,10 @@ void FlowJudge::follow(const SettleOrder& order) {
     scope_ = order.scope;
     wan_addresses_.clear();
     for (const auto& address : scope_.wan_addresses) wan_addresses_.insert(address.v4_value());
+    own_.clear();
+    for (const auto& [protocol, own] : scope_.own_ports) {
+        own_.insert(port_key(protocol, own.value()));
+    }
 }
 
 FlowVerdict FlowJudge::judge(const Flow& flow) const {
@@ -103,10 +107,19 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.original.source));
     if (owned != external_ports_.end()) return judge_owners(flow, owned->second);
 
-    // Another host's flow that left from a reserved port; the gateway's own are its own business.
-    if (flow.source_translated() && is_taken(flow.reply.destination) &&
-        !is_wan(flow.original.source)) {
-        return FlowVerdict::wrong;
+    // The gateway's flows from its own ports leave from there; its others are its own business.
+    const auto is_own = [&](const FlowEnd& end) {
+        return is_wan(end) && own_.contains(port_key(flow.protocol, end.port));
+    };
+    if (is_gateways(flow)) {
+        const bool moved = flow.source_translated() && is_own(flow.original.source);
+        return moved ? FlowVerdict::wrong : FlowVerdict::fine;
+    }
+    // Another host's flow that left from such a port.
+    const auto& shown = flow.reply.destination;
+    if (flow.source_translated() && is_taken(shown)) return FlowVerdict::wrong;
+    if (flow.source_translated() && is_own(shown)) {
+        return flow.seen_reply ? FlowVerdict::overloads : FlowVerdict::wrong;
     }
     // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
     // a service of the gateway's, where it was sent on it is somebody's port forward.

@@ -50,6 +50,9 @@ enum class FlowVerdict : std::uint8_t {
     /// Its owner's packets are not translated to a WAN's address: wrong if, and only if, they leave
     /// through a WAN.
     wrong_if_through_wan,
+    /// A live flow of another host's that leaves from the gateway's own port: wrong if, and only
+    /// if, a flow of the gateway's cannot leave from there to the same remote.
+    overloads,
 };
 
 /// The mappings that are being settled, and what they say about flows.
@@ -58,9 +61,13 @@ class FlowJudge {
     /// Takes over what an order says; later orders go before earlier ones.
     void follow(const SettleOrder& order);
     [[nodiscard]] FlowVerdict judge(const Flow& flow) const;
+    /// Whether the gateway itself began the flow, on a WAN.
+    [[nodiscard]] bool is_gateways(const Flow& flow) const {
+        return wan_addresses_.contains(flow.original.source.address);
+    }
     /// The WANs, from the newest order.
     [[nodiscard]] const std::vector<InterfaceName>& wans() const { return scope_.wans; }
-    [[nodiscard]] bool has_mappings() const { return !external_ports_.empty(); }
+    [[nodiscard]] bool finds_all_fine() const { return external_ports_.empty() && own_.empty(); }
 
   private:
     [[nodiscard]] FlowVerdict judge_owners(const Flow& flow, std::uint16_t external_port) const;
@@ -69,6 +76,7 @@ class FlowJudge {
     std::unordered_set<std::uint32_t> taken_;                          // protocol, external port
     Scope scope_;
     std::unordered_set<std::uint32_t> wan_addresses_;  // the scope's
+    std::unordered_set<std::uint32_t> own_;            // the scope's own ports, with protocol
 };
 
 }  // namespace porthole::nft

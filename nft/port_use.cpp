@@ -9,44 +9,45 @@ namespace {
 constexpr std::size_t port_count = 65536;
 constexpr std::array protocols{Protocol::tcp, Protocol::udp};
 
-std::array<UsedPort, 2> ports_of(const Mapping& mapping) {
-    return {{{mapping.protocol, mapping.internal_port}, {mapping.protocol, mapping.external_port}}};
+// With repetitions.
+std::vector<ProtocolPort> uses(const std::vector<Mapping>& mappings,
+                               const std::vector<ProtocolPort>& own_ports) {
+    std::vector<ProtocolPort> ports;
+    ports.reserve(2 * mappings.size() + own_ports.size());
+    for (const auto& mapping : mappings) {
+        ports.push_back({mapping.protocol, mapping.internal_port});
+        ports.push_back({mapping.protocol, mapping.external_port});
+    }
+    ports.insert(ports.end(), own_ports.begin(), own_ports.end());
+    return ports;
 }
 
 }  // namespace
 
-PortUse::PortUse(const std::vector<Mapping>& mappings) {
-    for (const auto& mapping : mappings) add(mapping, 1);
+PortUse::PortUse(const Firewall& firewall) {
+    for (const auto& port : uses(firewall.mappings, firewall.scope.own_ports)) ++count(port);
 }
 
-std::uint32_t& PortUse::count(const UsedPort& port) {
+std::uint32_t& PortUse::count(const ProtocolPort& port) {
     auto& counts = counts_.at(port.protocol == protocols[0] ? 0 : 1);
     if (counts.empty()) counts.resize(port_count);
     return counts[port.port.value()];
 }
 
-void PortUse::add(const Mapping& mapping, std::uint32_t times) {
-    for (const auto& port : ports_of(mapping)) count(port) += times;
-}
-
-SetDifference<UsedPort> PortUse::change(const SetDifference<Mapping>& mappings) {
-    std::vector<UsedPort> touched;
-    touched.reserve(2 * (mappings.removed.size() + mappings.added.size()));
-    for (const auto* const part : {&mappings.removed, &mappings.added}) {
-        for (const auto& mapping : *part) {
-            for (const auto& port : ports_of(mapping)) touched.push_back(port);
-        }
-    }
+SetDifference<ProtocolPort> PortUse::change(const FirewallDifference& difference) {
+    const auto gone = uses(difference.mappings.removed, difference.own_ports.removed);
+    const auto come = uses(difference.mappings.added, difference.own_ports.added);
+    auto touched = gone;
+    touched.insert(touched.end(), come.begin(), come.end());
     std::ranges::sort(touched);
     touched.erase(std::ranges::unique(touched).begin(), touched.end());
     std::vector<bool> was_used(touched.size());
     for (std::size_t i = 0; i < touched.size(); ++i) was_used[i] = count(touched[i]) != 0;
 
-    constexpr std::uint32_t minus_one = 0xFFFFFFFF;  // counts wrap
-    for (const auto& mapping : mappings.removed) add(mapping, minus_one);
-    for (const auto& mapping : mappings.added) add(mapping, 1);
+    for (const auto& port : gone) --count(port);
+    for (const auto& port : come) ++count(port);
 
-    SetDifference<UsedPort> result;
+    SetDifference<ProtocolPort> result;
     for (std::size_t i = 0; i < touched.size(); ++i) {
         const bool is_used = count(touched[i]) != 0;
         if (is_used == was_used[i]) continue;
@@ -55,8 +56,8 @@ SetDifference<UsedPort> PortUse::change(const SetDifference<Mapping>& mappings) 
     return result;
 }
 
-std::vector<UsedPort> PortUse::used() const {
-    std::vector<UsedPort> result;
+std::vector<ProtocolPort> PortUse::used() const {
+    std::vector<ProtocolPort> result;
     for (std::size_t i = 0; i < counts_.size(); ++i) {
         for (unsigned port = 1; port < counts_.at(i).size(); ++port) {
             if (counts_.at(i)[port] == 0) continue;

@@ -83,6 +83,7 @@ constexpr std::uint32_t displaced_protocols_id = 2;
 constexpr std::uint32_t guarded_protocols_id = 3;
 constexpr std::uint32_t collided_protocols_id = 4;
 constexpr std::uint32_t stopped_protocols_id = 5;
+constexpr std::uint32_t own_displaced_protocols_id = 6;
 constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
 
 constexpr auto service = static_cast<std::uint32_t>(DataType::inet_service);
@@ -104,6 +105,8 @@ constexpr std::array set_descriptions{
                    .per_mapping = 1},
     // set host-ports { type inet_proto . inet_service }
     port_set(sets::host_ports, 1),
+    // set own-ports { type inet_proto . inet_service }
+    port_set(sets::own_ports, 0),
     // set ports { type inet_proto . inet_service }
     port_set(sets::ports, 2),
     // set wans { type ifname }
@@ -129,6 +132,7 @@ constexpr std::array set_descriptions{
     protocol_set(guarded_protocols_id),
     protocol_set(collided_protocols_id),
     protocol_set(stopped_protocols_id),
+    protocol_set(own_displaced_protocols_id),
 };
 
 struct ChainDescription {
@@ -141,12 +145,14 @@ struct ChainDescription {
 constexpr auto source_nat = "source-nat";
 constexpr auto guard = "guard";
 constexpr auto reserved = "reserved";
+constexpr auto guarded = "guarded";
 constexpr auto stopped = "stopped";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
     // before the chains that jump there
     ChainDescription{reserved, nullptr, 0, 0},
     ChainDescription{stopped, nullptr, 0, 0},
+    ChainDescription{guarded, nullptr, 0, 0},
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
     ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
     // type filter hook postrouting priority srcnat + 10: after everybody's source NAT
@@ -304,21 +310,24 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .add_to(batch, std::string(translated_text) +
                            "ip saddr @nat-sources meta l4proto { tcp, udp } "
                            "masquerade to :meta l4proto . ip saddr . th sport map @exact");
-    // Whoever gets here from a port that is somebody's outside does not own it.
-    Rule displaced(reserved);
-    displaced.meta(NFT_META_L4PROTO, Register::first)
-        .port(End::source, Register::second)
-        .in(sets::host_ports)
-        .ipv4();
-    translated(displaced)
-        .ipv4_address(End::source)
-        .in(sets::nat_sources)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(displaced_protocols_id)
-        .counter(counters::displaced)
-        .masquerade_to(shape.pool)
-        .add_to(batch, "meta l4proto . th sport @host-ports " + std::string(translated_text) +
-                           "ip saddr @nat-sources " + to_pool);
+    // Whoever gets here from a port that is somebody's outside, or the gateway's, does not own it.
+    for (const auto& [set, id] : {std::pair(sets::host_ports, displaced_protocols_id),
+                                  std::pair(sets::own_ports, own_displaced_protocols_id)}) {
+        Rule displaced(reserved);
+        displaced.meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .ipv4();
+        translated(displaced)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(id)
+            .counter(counters::displaced)
+            .masquerade_to(shape.pool)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " " +
+                               std::string(translated_text) + "ip saddr @nat-sources " + to_pool);
+    }
 }
 
 // When flows from other ports collide, the kernel picks a port at random, perhaps somebody's: the
@@ -330,6 +339,24 @@ void add_guard_rules(netlink::Batch& batch) {
         .new_flow()
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::source, Register::second)
+        .in(sets::ports)
+        .jump(guarded)
+        .add_to(batch, "ct state == new meta l4proto . th sport @ports jump guarded");
+    // What leaves a WAN with its address, but did not begin with it: the gateway's own flows did.
+    const auto disguised = [](Rule& rule) -> Rule& {
+        return rule.meta(NFT_META_OIFNAME)
+            .in(sets::wans)
+            .ipv4()
+            .ipv4_address(End::source)
+            .in(sets::wan_addresses)
+            .original_source(NFT_CT_SRC_IP, Register::first)
+            .not_in(sets::wan_addresses);
+    };
+    const std::string disguised_text =
+        "oifname @wans ip saddr @wan-addresses ct original ip saddr != @wan-addresses ";
+    Rule others(guarded);
+    others.meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
         .in(sets::host_ports)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(guarded_protocols_id)
@@ -337,20 +364,18 @@ void add_guard_rules(netlink::Batch& batch) {
         .original_source(NFT_CT_SRC_IP, Register::second)
         .original_source(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
-        .not_in(sets::exact_flows)
-        .meta(NFT_META_OIFNAME)
-        .in(sets::wans)
-        .ipv4()
-        .ipv4_address(End::source)
-        .in(sets::wan_addresses)
-        .original_source(NFT_CT_SRC_IP, Register::first)
-        .not_in(sets::wan_addresses)
-        .jump(stopped)
-        .add_to(batch,
-                "ct state == new meta l4proto . th sport @host-ports meta l4proto { tcp, udp } "
-                "meta l4proto . ct original ip saddr . ct original proto-src . th sport != "
-                "@exact-flows oifname @wans ip saddr @wan-addresses "
-                "ct original ip saddr != @wan-addresses jump stopped");
+        .not_in(sets::exact_flows);
+    disguised(others).jump(stopped).add_to(
+        batch,
+        "meta l4proto . th sport @host-ports meta l4proto { tcp, udp } "
+        "meta l4proto . ct original ip saddr . ct original proto-src . th sport != @exact-flows " +
+            disguised_text + "jump stopped");
+    Rule own(guarded);
+    own.meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::own_ports);
+    disguised(own).jump(stopped).add_to(
+        batch, "meta l4proto . th sport @own-ports " + disguised_text + "jump stopped");
     Rule(stopped)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(stopped_protocols_id)
@@ -403,8 +428,9 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
-    for (const auto id : {exact_protocols_id, displaced_protocols_id, guarded_protocols_id,
-                          collided_protocols_id, stopped_protocols_id}) {
+    for (const auto id :
+         {exact_protocols_id, displaced_protocols_id, guarded_protocols_id, collided_protocols_id,
+          stopped_protocols_id, own_displaced_protocols_id}) {
         add_protocols(batch, id, reservable_protocols);
     }
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);

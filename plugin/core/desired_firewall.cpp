@@ -75,6 +75,7 @@ FirewallDifference difference(const Firewall& from, const Firewall& to) {
             set_difference(from.scope.nat_sources, to.scope.nat_sources),
             set_difference(from.scope.exempt, to.scope.exempt),
             set_difference(from.scope.wan_addresses, to.scope.wan_addresses),
+            set_difference(from.scope.own_ports, to.scope.own_ports),
             set_difference(from.mappings, to.mappings)};
 }
 

@@ -50,7 +50,7 @@ Gateway::Gateway(Configuration configuration, OpenedStore opened, FirewallBacken
 
 void Gateway::start(const InterfaceSnapshot& interfaces) {
     interfaces_ = interfaces;
-    perimeter_ = choose_perimeter(configuration_, interfaces_);
+    perimeter_ = perimeter_for(configuration_, interfaces_);
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     expire();
     const auto configured = reservations_.configure(requests_of(configuration_), clock_());
@@ -113,7 +113,7 @@ void Gateway::reload(Configuration configuration) {
         if (!configured.refused.empty()) {
             throw Refused(Refusal::port_taken, joined(configured.refused));
         }
-        commit(configured.difference, choose_perimeter(configuration, interfaces_));
+        commit(configured.difference, perimeter_for(configuration, interfaces_));
     } catch (...) {
         reservations_.set_pool(old_pool);
         throw;
@@ -123,8 +123,35 @@ void Gateway::reload(Configuration configuration) {
 }
 
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
-    commit({}, choose_perimeter(configuration_, interfaces));
+    commit({}, perimeter_for(configuration_, interfaces));
     interfaces_ = interfaces;
+}
+
+void Gateway::own_ports_changed(std::vector<ProtocolPort> ports) {
+    own_ports_ = std::move(ports);
+    reservations_.set_own_ports(own_ports_);
+    auto perimeter = perimeter_;
+    perimeter.scope.own_ports = unreserved_own_ports();
+    if (perimeter.scope != perimeter_.scope) commit({}, perimeter);
+}
+
+void Gateway::settle_own_ports() {
+    if (settling_.overloads() != 0) settling_.order({}, perimeter_.scope, {});
+}
+
+std::vector<ProtocolPort> Gateway::unreserved_own_ports() const {
+    auto ports = own_ports_;
+    std::erase_if(ports, [this](const ProtocolPort& port) {
+        return reservations_.find(port.protocol, port.port) != nullptr;
+    });
+    return ports;
+}
+
+Perimeter Gateway::perimeter_for(const Configuration& configuration,
+                                 const InterfaceSnapshot& interfaces) const {
+    auto perimeter = choose_perimeter(configuration, interfaces);
+    perimeter.scope.own_ports = unreserved_own_ports();
+    return perimeter;
 }
 
 void Gateway::expire() { commit(reservations_.expire(clock_())); }
@@ -154,6 +181,7 @@ void Gateway::settle_everything() {
 GatewayStatus Gateway::status() const {
     GatewayStatus status{.perimeter = perimeter_,
                          .masquerade = configuration_.masquerade,
+                         .own_ports = own_ports_,
                          .reservations = reservations_.size(),
                          .generation = generation_,
                          .counters = firewall_.counters(),
@@ -164,6 +192,13 @@ GatewayStatus Gateway::status() const {
         status.warnings.push_back("flows may still use wrong ports: " + settling_.failure());
     }
     if (diverged_) status.warnings.emplace_back("the rules in the kernel are not the right ones");
+    for (const auto& port : own_ports_) {
+        const auto* owner = reservations_.find(port.protocol, port.port);
+        if (owner == nullptr) continue;
+        status.warnings.push_back("the gateway itself receives on " + to_text(port) +
+                                  ", which is reserved for " + to_text(owner->internal.host) +
+                                  ": through a WAN nobody gets there");
+    }
     for (const auto& row : configuration_.reservations) {
         if (is_nat_source(perimeter_.scope, row.internal.host)) continue;
         status.warnings.push_back("host " + to_text(row.internal.host) +
@@ -248,11 +283,13 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
         ++generation_;
         journal_.record(change);
     }
+    const bool more_own_ports = perimeter.scope.own_ports != perimeter_.scope.own_ports;
+    perimeter_.scope.own_ports = perimeter.scope.own_ports;
     const bool moved = perimeter.scope != perimeter_.scope;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
         settle_everything();
-    } else if (!mappings.empty()) {
+    } else if (!mappings.empty() || more_own_ports) {
         std::vector<ReservationId> rows;
         for (const auto& row : change.after) {
             if (row.state == ReservationState::settling) rows.push_back(row.id);

@@ -24,14 +24,17 @@ std::string describe(const Reservation& row) {
 }
 
 // A port that somebody owns, or nobody can.
-[[noreturn]] void refuse_port(Protocol protocol, Port port, const Reservation* owner,
-                              const PortRange& pool) {
-    const auto subject = "external port " + to_text(port) + "/" + to_text(protocol);
+[[noreturn]] void refuse_port(const ProtocolPort& port, const Reservation* owner,
+                              const Reservations& all) {
+    const auto subject = "external port " + to_text(port);
     if (owner != nullptr) {
         throw Refused(Refusal::port_taken, subject + " is owned by " + describe(*owner));
     }
+    if (all.is_own(port.protocol, port.port)) {
+        throw Refused(Refusal::port_taken, subject + " is in use by the gateway itself");
+    }
     throw Refused(Refusal::limit_exceeded,
-                  subject + " is in the pool " + to_text(pool) +
+                  subject + " is in the pool " + to_text(all.pool()) +
                       " that displaced flows leave from, which cannot be reserved");
 }
 
@@ -87,11 +90,11 @@ class Plan {
         for (unsigned step = 1; step < count; ++step) {
             const auto candidate = *Port::from(first + (port.value() - first + step) % count);
             const bool free = find(protocol, candidate) == nullptr;
-            if (free && !base_.pool().contains(candidate)) return candidate;
+            if (free && base_.can_be_reserved(protocol, candidate)) return candidate;
         }
         return std::nullopt;
     }
-    [[nodiscard]] const PortRange& pool() const { return base_.pool(); }
+    [[nodiscard]] const Reservations& base() const { return base_; }
     ReservationId new_id() {
         const auto id = next_id_;
         next_id_ = ReservationId{number(id) + 1};
@@ -162,9 +165,11 @@ Port choose_port(const Plan& plan, const ReserveRequest& request, const Reservat
     const auto wanted = request.external_port.value_or(kept);
     const auto* owner = plan.find(protocol, wanted);
     const bool kept_port = renewed != nullptr && owner == renewed;
-    const bool free = owner == nullptr && !plan.pool().contains(wanted);
+    const bool free = owner == nullptr && plan.base().can_be_reserved(protocol, wanted);
     if (kept_port || free) return wanted;
-    if (request.on_conflict == OnConflict::fail) refuse_port(protocol, wanted, owner, plan.pool());
+    if (request.on_conflict == OnConflict::fail) {
+        refuse_port({protocol, wanted}, owner, plan.base());
+    }
     if (renewed != nullptr) return renewed->external_port;
     if (const auto next = plan.next_free_port(protocol, wanted)) return *next;
     throw Refused(Refusal::limit_exceeded, "no external port of " + to_text(protocol) +
@@ -224,7 +229,7 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
 }
 
 Reservations::Reservations(const Reservations& other)
-    : next_id_(other.next_id_), pool_(other.pool_) {
+    : next_id_(other.next_id_), pool_(other.pool_), own_ports_(other.own_ports_) {
     ReservationDifference everything;
     for (const auto& [id, row] : other.rows_) everything.after.push_back(row);
     apply(everything);
@@ -265,10 +270,9 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     auto row = *old;
     if (changes.external_port) {
         const auto* owner = find(row.internal.protocol, *changes.external_port);
-        const bool free = owner == nullptr && !pool_.contains(*changes.external_port);
-        if (owner != old && !free) {
-            refuse_port(row.internal.protocol, *changes.external_port, owner, pool_);
-        }
+        const ProtocolPort wanted{row.internal.protocol, *changes.external_port};
+        const bool free = owner == nullptr && can_be_reserved(wanted.protocol, wanted.port);
+        if (owner != old && !free) refuse_port(wanted, owner, *this);
         row.external_port = *changes.external_port;
         if (owner != old) row.state = ReservationState::settling;
     }

@@ -27,7 +27,10 @@ std::vector<ReservationId> Settling::take_report() {
     if (!done) {
         failure_ = report->failure;
         failed_ = reported_;
-    } else if (everything_ > failed_ && everything_ <= reported_) {
+    } else {
+        overloads_ = report->overloads;
+    }
+    if (done && everything_ > failed_ && everything_ <= reported_) {
         failure_.clear();
     }
 

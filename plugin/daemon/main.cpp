@@ -10,6 +10,7 @@
 #include "core/store.hpp"
 #include "dbus/service.hpp"
 #include "netlink/rtnetlink.hpp"
+#include "netlink/sock_diag.hpp"
 #include "nft/conntrack_settler.hpp"
 #include "nft/firewall_table.hpp"
 #include "options.hpp"
@@ -34,6 +35,7 @@ void run(const Options& options) {
     dbus::Bus bus;
     netlink::InterfaceMonitor monitor;
     netlink::InterfaceReader reader;
+    netlink::ListenerReader listener_reader;
     nft::FirewallTable table;
     nft::ConntrackSettler settler;
     Gateway gateway(std::move(configuration), open_store(options.state), table, settler, now);
@@ -41,6 +43,7 @@ void run(const Options& options) {
 
     dbus::Service service(bus, gateway, read);
     InterfaceSource interfaces(monitor, reader, gateway);
+    ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
     TableSource table_changes(table, gateway);
     SettlerSource settled(settler, gateway);
     ExpirySource expiry(gateway, now);
@@ -55,6 +58,7 @@ void run(const Options& options) {
     });
     loop.add(signals);
     loop.add(interfaces);
+    loop.add(listeners);
     loop.add(table_changes);
     loop.add(settled);
     loop.add(expiry);

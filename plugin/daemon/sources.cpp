@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 #include <system_error>
 
 #include <malloc.h>
@@ -20,6 +21,8 @@ using std::chrono::milliseconds;
 
 // The wall clock may be set while we wait for a time of day.
 constexpr milliseconds longest_wait{60'000};
+
+constexpr milliseconds look_at_sockets{2'000};
 
 // What a large change took in between, malloc would keep for the next one. Its settling is the last
 // that is done for it.
@@ -86,6 +89,41 @@ void InterfaceSource::dispatch() {
         log::error("interfaces-failed", "the rules do not follow the interfaces yet: {}",
                    error.what());
     }
+}
+
+Interest ListenerSource::prepare() {
+    const auto left = std::chrono::ceil<milliseconds>(next_ - Clock::now());
+    return {-1, 0, std::max(left, milliseconds(0))};
+}
+
+void ListenerSource::dispatch() {
+    if (Clock::now() < next_) return;
+    next_ = Clock::now() + look_at_sockets;
+    try {
+        gateway_.own_ports_changed(
+            own_ports_.update(reader_.read(), gateway_.perimeter().scope.wan_addresses));
+        constexpr unsigned looks_between_settlings = 5;
+        if (++looks_ % looks_between_settlings == 0) gateway_.settle_own_ports();
+        failed_ = false;
+    } catch (const Error& error) {
+        if (!failed_) {
+            log::error("listeners-failed", "the gateway's own ports are not protected: {}",
+                       error.what());
+        }
+        failed_ = true;
+    }
+}
+
+PortRange ephemeral_ports() {
+    std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    file >> first >> last;
+    const auto from = Port::from(first);
+    const auto to = Port::from(last);
+    const auto range = from && to ? PortRange::from(*from, *to) : std::nullopt;
+    constexpr auto usual = *PortRange::from(Port::constant<32768>(), Port::constant<60999>());
+    return range.value_or(usual);
 }
 
 Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry_.timeout()}; }

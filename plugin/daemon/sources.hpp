@@ -7,7 +7,9 @@
 
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
+#include "core/own_ports.hpp"
 #include "netlink/rtnetlink.hpp"
+#include "netlink/sock_diag.hpp"
 #include "nft/firewall_table.hpp"
 
 namespace porthole {
@@ -81,11 +83,32 @@ class SettlerSource : public EventSource {
     Retry retry_;
 };
 
+/// Makes the gateway follow the sockets that it has itself: by looking, as nobody tells.
+class ListenerSource : public EventSource {
+  public:
+    ListenerSource(netlink::ListenerReader& reader, OwnPorts own_ports, Gateway& gateway)
+        : reader_(reader), own_ports_(std::move(own_ports)), gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    netlink::ListenerReader& reader_;
+    OwnPorts own_ports_;
+    Gateway& gateway_;
+    Clock::time_point next_ = Clock::now();
+    unsigned looks_ = 0;
+    bool failed_ = false;
+};
+
+/// The ports that the kernel chooses from for programs that name none.
+PortRange ephemeral_ports();
+
 /// Undoes what others do to our table.
 class TableSource : public EventSource {
   public:
-    TableSource(nft::FirewallTable& table, Gateway& gateway)
-        : table_(table), gateway_(gateway) {}
+    TableSource(nft::FirewallTable& table, Gateway& gateway) : table_(table), gateway_(gateway) {}
 
     Interest prepare() override;
     void dispatch() override;

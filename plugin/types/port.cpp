@@ -38,4 +38,8 @@ std::string TextForm<Protocol>::format(const Protocol& protocol) {
     return protocol == Protocol::udp ? "udp" : "tcp";
 }
 
+std::string to_text(const ProtocolPort& port) {
+    return to_text(port.port) + "/" + to_text(port.protocol);
+}
+
 }  // namespace porthole

@@ -98,7 +98,8 @@ external-port = 2222
 
 TEST_F(NftTable, IsWhatTheConfigurationAsksFor) {
     const auto configuration = parse_configuration(house_configuration, "porthole.toml");
-    const auto perimeter = choose_perimeter(configuration, house());
+    auto perimeter = choose_perimeter(configuration, house());
+    perimeter.scope.own_ports = {{Protocol::udp, Port::constant<53>()}};
     std::vector<ReserveRequest> requests;
     for (const auto& row : configuration.reservations) {
         requests.push_back({.internal = row.internal, .external_port = row.external_port});
@@ -354,6 +355,10 @@ class NftTableGrows : public NftTable, public testing::WithParamInterface<unsign
              {"10.0.0.0/9", "10.128.0.0/9", "172.16.0.0/12", "192.168.2.0/24", "192.168.3.0/24"}) {
             if (below(2) == 0) firewall.scope.nat_sources.push_back(network(text));
             if (below(2) == 0) firewall.scope.exempt.push_back(network(text));
+        }
+        for (std::uint16_t port = 51820; port < 51900; port += 7) {
+            const ProtocolPort own{Protocol::udp, *Port::from(port)};
+            if (below(2) == 0) firewall.scope.own_ports.push_back(own);
         }
         return firewall;
     }

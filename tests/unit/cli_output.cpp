@@ -97,6 +97,7 @@ TEST(CliRow, IsReadFromTheWire) {
 TEST(CliStatus, IsReadable) {
     const auto status = Json::parse(R"({"version":"0.1.0","reservations":1,"generation":7,
         "masquerade":true,"counters":{"displaced":2,"guarded":0},"warnings":["forwarding is off"],
+        "own-ports":["22/tcp","51821/udp"],
         "wans":[{"interface":"eth0","side":"wan","reason":"default route",
                  "addresses":["203.0.113.2","2001:db8::2"]}],
         "lans":[{"interface":"lan0","side":"lan","reason":"private address","addresses":[]}],
@@ -106,6 +107,7 @@ TEST(CliStatus, IsReadable) {
               "INTERFACE  SIDE  ADDRESSES                REASON\n"
               "eth0       wan   203.0.113.2,2001:db8::2  default route\n"
               "lan0       lan   -                        private address\n"
+              "own ports: 22/tcp, 51821/udp\n"
               "displaced 2, guarded 0\n"
               "warning: forwarding is off\n");
 }

@@ -61,6 +61,7 @@ class FailingFirewall : public FirewallBackend {
         replace_values(held.scope.nat_sources, difference.nat_sources);
         replace_values(held.scope.exempt, difference.exempt);
         replace_values(held.scope.wan_addresses, difference.wan_addresses);
+        replace_values(held.scope.own_ports, difference.own_ports);
         replace_values(held.mappings, difference.mappings);
         applied.push_back(difference);
         return true;
@@ -417,6 +418,49 @@ TEST_F(GatewayTest, RebuildsTheTableOnceWhereSomebodyChangedIt) {
     EXPECT_EQ(firewall_.replaced, 2);
     EXPECT_EQ(firewall_.held.scope.masquerade_wans, all<InterfaceName>({"wan"}));
     EXPECT_THAT(firewall_.held.mappings, SizeIs(3));
+}
+
+TEST_F(GatewayTest, KeepsItsOwnPortsToItself) {
+    const ProtocolPort own{Protocol::udp, port(51820)};
+    const auto row = reserve({.internal = anna, .external_port = port(7)});
+    gateway_->journal().drain();
+    settler_.orders.clear();
+    gateway_->own_ports_changed({own});
+    EXPECT_THAT(firewall_.held.scope.own_ports, ElementsAre(own));
+    ASSERT_THAT(settler_.orders, SizeIs(1));
+    EXPECT_TRUE(settler_.orders[0].mappings.empty()) << "no reservation is in doubt";
+    EXPECT_THAT(settler_.orders[0].scope.own_ports, ElementsAre(own));
+
+    expect_unchanged<Refused>([&] { reserve({.internal = ben}); },
+                              "external port 51820/udp is in use by the gateway itself");
+    expect_unchanged<Refused>(
+        [&] { gateway_->change(row.id, {.external_port = port(51820)}, std::nullopt); },
+        "external port 51820/udp is in use by the gateway itself");
+    EXPECT_EQ(reserve({.internal = ben, .on_conflict = OnConflict::next}).external_port,
+              port(51821));
+
+    // They outlast what else moves.
+    gateway_->reload(configured({{carl, 9}}));
+    EXPECT_THAT(firewall_.held.scope.own_ports, ElementsAre(own));
+    gateway_->interfaces_changed(home("203.0.113.3"));
+    EXPECT_THAT(firewall_.held.scope.own_ports, ElementsAre(own));
+    gateway_->own_ports_changed({});
+    EXPECT_THAT(firewall_.held.scope.own_ports, IsEmpty());
+    reserve({.internal = anna, .external_port = port(51820)});
+}
+
+TEST_F(GatewayTest, LeavesAReservedPortWithItsOwnerWhereItOpensItItself) {
+    const ProtocolPort own{Protocol::udp, port(51820)};
+    const auto id = reserve({.internal = anna}).id;
+    gateway_->own_ports_changed({own});
+    EXPECT_THAT(firewall_.held.scope.own_ports, IsEmpty());
+    EXPECT_THAT(gateway_->status().warnings,
+                ElementsAre("the gateway itself receives on 51820/udp, which is reserved for "
+                            "192.168.2.2: through a WAN nobody gets there"));
+    reserve({.internal = anna});  // renewed
+    release(id);
+    gateway_->own_ports_changed({own});
+    EXPECT_THAT(firewall_.held.scope.own_ports, ElementsAre(own));
 }
 
 TEST_F(GatewayTest, MakesANewTableWhereTheOldOneHasNoRoom) {

@@ -63,6 +63,7 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
         interface("eth0", Side::wan, {parse<Address>("address", "203.0.113.2")}),
         interface("lan0", Side::lan, {}), interface("lo", Side::neither, {})};
     status.masquerade = true;
+    status.own_ports = {{Protocol::udp, Port::constant<53>()}};
     status.reservations = 3;
     status.generation = 9;
     status.counters = {.unsolicited = 1, .displaced = 2, .guarded = 3};
@@ -71,10 +72,11 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
     status.warnings = {"forwarding is off"};
 
     const auto answer = to_dictionary(status);
-    EXPECT_THAT(answer,
-                ElementsAre(Key("counters"), Key("generation"), Key("lans"), Key("masquerade"),
-                            Key("others"), Key("reservations"), Key("wans"), Key("warnings")));
+    EXPECT_THAT(answer, ElementsAre(Key("counters"), Key("generation"), Key("lans"),
+                                    Key("masquerade"), Key("others"), Key("own-ports"),
+                                    Key("reservations"), Key("wans"), Key("warnings")));
     EXPECT_TRUE(answer.at("masquerade").get<bool>());
+    EXPECT_THAT(answer.at("own-ports").get<std::vector<std::string>>(), ElementsAre("53/udp"));
     EXPECT_EQ(answer.at("reservations").get<std::uint32_t>(), 3U);
     EXPECT_EQ(answer.at("generation").get<std::uint64_t>(), 9U);
     EXPECT_THAT(answer.at("warnings").get<std::vector<std::string>>(),

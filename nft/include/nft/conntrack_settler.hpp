@@ -48,7 +48,7 @@ class ConntrackSettler : public Settler {
     void work(const std::stop_token& stop);
     [[nodiscard]] std::vector<SettleOrder> take_orders(const std::stop_token& stop,
                                                        Clock::time_point rested);
-    [[nodiscard]] std::size_t settle_all(const std::vector<SettleOrder>& orders);
+    [[nodiscard]] SettleReport settle_all(const std::vector<SettleOrder>& orders);
 
     SettlingPace pace_;
     std::unique_ptr<Conntrack> conntrack_;

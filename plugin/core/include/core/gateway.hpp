@@ -18,6 +18,7 @@ namespace porthole {
 struct GatewayStatus {
     Perimeter perimeter;
     bool masquerade = false;
+    std::vector<ProtocolPort> own_ports;  ///< that the gateway itself has, reserved ones too
     std::size_t reservations = 0;
     std::uint64_t generation = 0;
     FirewallCounters counters;
@@ -58,6 +59,11 @@ class Gateway {
     void reload(Configuration configuration);
     /// Follows a change of the gateway's interfaces.
     void interfaces_changed(const InterfaceSnapshot& interfaces);
+    /// Follows the ports that the gateway itself has (see OwnPorts). What a reservation has stays
+    /// the reservation's.
+    void own_ports_changed(std::vector<ProtocolPort> ports);
+    /// Settles the flows on the gateway's own ports once more, where others still overload them.
+    void settle_own_ports();
     /// Releases what has run out.
     void expire();
     /// Puts the table back that somebody else has changed, and settles all flows anew.
@@ -79,6 +85,9 @@ class Gateway {
     [[nodiscard]] Journal& journal() { return journal_; }
 
   private:
+    [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
+                                          const InterfaceSnapshot& interfaces) const;
+    [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     void require_generation(IfGeneration expected) const;
     void commit(const ReservationDifference& change);
     void commit(const ReservationDifference& change, const Perimeter& perimeter);
@@ -96,6 +105,7 @@ class Gateway {
     FirewallBackend& firewall_;
     Clock clock_;
     InterfaceSnapshot interfaces_;
+    std::vector<ProtocolPort> own_ports_;
     Perimeter perimeter_;
     Reservations reservations_;
     std::uint64_t generation_ = 0;

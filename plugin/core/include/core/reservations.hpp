@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <set>
@@ -108,6 +109,17 @@ class Reservations {
     [[nodiscard]] const PortRange& pool() const { return pool_; }
     void set_pool(const PortRange& pool) { pool_ = pool; }
 
+    /// The ports that the gateway itself has, sorted: nobody can reserve them; rows that have one
+    /// already keep it.
+    void set_own_ports(std::vector<ProtocolPort> ports) { own_ports_ = std::move(ports); }
+    /// Whether somebody can have this external port, if nobody has it yet.
+    [[nodiscard]] bool can_be_reserved(Protocol protocol, Port port) const {
+        return !pool_.contains(port) && !is_own(protocol, port);
+    }
+    [[nodiscard]] bool is_own(Protocol protocol, Port port) const {
+        return std::ranges::binary_search(own_ports_, ProtocolPort{protocol, port});
+    }
+
     [[nodiscard]] const Reservation* find(ReservationId id) const;
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
     [[nodiscard]] const Reservation* find(const Endpoint& internal) const;
@@ -148,6 +160,7 @@ class Reservations {
     std::array<std::vector<ReservationId>, 2> by_external_;
     ReservationId next_id_{1};
     PortRange pool_ = default_pool;
+    std::vector<ProtocolPort> own_ports_;
 };
 
 }  // namespace porthole

@@ -28,6 +28,9 @@ class Settling {
     [[nodiscard]] std::uint64_t reported() const { return reported_; }
     /// Why flows may still be wrong; empty: they are not. order_everything() makes it good.
     [[nodiscard]] const std::string& failure() const { return failure_; }
+    /// How many live flows of others are on the gateway's own ports; one of the gateway's to the
+    /// same remote would have to make way.
+    [[nodiscard]] std::size_t overloads() const { return overloads_; }
     /// How many flows were deleted so far.
     [[nodiscard]] std::uint64_t deleted() const { return deleted_; }
 
@@ -41,6 +44,7 @@ class Settling {
     std::uint64_t ordered_ = 0;
     std::uint64_t reported_ = 0;
     std::uint64_t deleted_ = 0;
+    std::size_t overloads_ = 0;
     std::uint64_t everything_ = 0;  // the newest order for everything
     std::uint64_t failed_ = 0;      // the newest order that was not done
     std::string failure_;

@@ -36,7 +36,10 @@ struct Scope {
     std::vector<Network> nat_sources = {};    ///< sources that are translated, IPv4
     std::vector<Network> exempt = {};         ///< destinations that are never translated, IPv4
     std::vector<Address> wan_addresses = {};  ///< what source NAT puts on packets, IPv4
-    PortRange pool = default_pool;            ///< what displaced flows leave from
+    /// What the gateway itself receives on, as far as no mapping has it. Nobody else leaves from
+    /// there, and whoever may come in there at all still does.
+    std::vector<ProtocolPort> own_ports = {};
+    PortRange pool = default_pool;  ///< what displaced flows leave from
     bool operator==(const Scope&) const = default;
 };
 
@@ -64,16 +67,18 @@ struct FirewallDifference {
     SetDifference<Network> nat_sources = {};
     SetDifference<Network> exempt = {};
     SetDifference<Address> wan_addresses = {};
+    SetDifference<ProtocolPort> own_ports = {};
     SetDifference<Mapping> mappings = {};
 
     [[nodiscard]] bool empty() const {
         return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
-               wan_addresses.empty() && mappings.empty();
+               wan_addresses.empty() && own_ports.empty() && mappings.empty();
     }
     /// The way back.
     [[nodiscard]] FirewallDifference inverse() const {
-        return {wans.inverse(),   masquerade_wans.inverse(), nat_sources.inverse(),
-                exempt.inverse(), wan_addresses.inverse(),   mappings.inverse()};
+        return {wans.inverse(),    masquerade_wans.inverse(), nat_sources.inverse(),
+                exempt.inverse(),  wan_addresses.inverse(),   own_ports.inverse(),
+                mappings.inverse()};
     }
     bool operator==(const FirewallDifference&) const = default;
 };

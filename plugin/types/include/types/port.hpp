@@ -54,6 +54,16 @@ class PortRange {
 /// The transport protocols that have reservations; the values are IANA's protocol numbers.
 enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };
 
+/// A port of one protocol.
+struct ProtocolPort {
+    Protocol protocol;
+    Port port;
+    auto operator<=>(const ProtocolPort&) const = default;
+};
+
+/// As in "51820/udp".
+std::string to_text(const ProtocolPort& port);
+
 template <>
 struct TextForm<Port> {
     static constexpr std::string_view allowed = "a port from 1 to 65535";
