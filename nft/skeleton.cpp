@@ -263,6 +263,12 @@ constexpr auto translated_text =
 void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
     const auto to_pool = "meta l4proto { tcp, udp } counter name \"displaced\" masquerade to :" +
                          to_text(shape.pool);
+    Rule(source_nat)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::ports)
+        .jump(reserved)
+        .add_to(batch, "meta l4proto . th sport @ports jump reserved");
     // What the guard stopped a moment ago: left to others, its next try might be stopped again. The
     // guard has seen that its source is translated, whoever's network it is in.
     Rule collided(source_nat);
@@ -278,12 +284,6 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .masquerade_to(shape.pool)
         .add_to(batch, "meta l4proto . ip saddr . th sport @collided " +
                            std::string(translated_text) + to_pool);
-    Rule(source_nat)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::source, Register::second)
-        .in(sets::ports)
-        .jump(reserved)
-        .add_to(batch, "meta l4proto . th sport @ports jump reserved");
     if (shape.masquerades) {
         Rule others(source_nat);
         others.meta(NFT_META_OIFNAME).in(sets::masquerade_wans).ipv4();
@@ -342,40 +342,37 @@ void add_guard_rules(netlink::Batch& batch) {
         .in(sets::ports)
         .jump(guarded)
         .add_to(batch, "ct state == new meta l4proto . th sport @ports jump guarded");
-    // What leaves a WAN with its address, but did not begin with it: the gateway's own flows did.
-    const auto disguised = [](Rule& rule) -> Rule& {
-        return rule.meta(NFT_META_OIFNAME)
-            .in(sets::wans)
-            .ipv4()
-            .ipv4_address(End::source)
-            .in(sets::wan_addresses)
-            .original_source(NFT_CT_SRC_IP, Register::first)
-            .not_in(sets::wan_addresses);
-    };
-    const std::string disguised_text =
-        "oifname @wans ip saddr @wan-addresses ct original ip saddr != @wan-addresses ";
-    Rule others(guarded);
-    others.meta(NFT_META_L4PROTO, Register::first)
-        .port(End::source, Register::second)
-        .in(sets::host_ports)
+    // Owners leave; then whoever shows a WAN's address, but did not begin with it. The gateway's
+    // own flows did.
+    Rule(guarded)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(guarded_protocols_id)
         .meta(NFT_META_L4PROTO, Register::first)
         .original_source(NFT_CT_SRC_IP, Register::second)
         .original_source(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
-        .not_in(sets::exact_flows);
-    disguised(others).jump(stopped).add_to(
-        batch,
-        "meta l4proto . th sport @host-ports meta l4proto { tcp, udp } "
-        "meta l4proto . ct original ip saddr . ct original proto-src . th sport != @exact-flows " +
-            disguised_text + "jump stopped");
-    Rule own(guarded);
-    own.meta(NFT_META_L4PROTO, Register::first)
-        .port(End::source, Register::second)
-        .in(sets::own_ports);
-    disguised(own).jump(stopped).add_to(
-        batch, "meta l4proto . th sport @own-ports " + disguised_text + "jump stopped");
+        .in(sets::exact_flows)
+        .verdict(NFT_RETURN)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } meta l4proto . ct original ip saddr . "
+                "ct original proto-src . th sport @exact-flows return");
+    for (const auto* const set : {sets::host_ports, sets::own_ports}) {
+        Rule disguised(guarded);
+        disguised.meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .meta(NFT_META_OIFNAME)
+            .in(sets::wans)
+            .ipv4()
+            .ipv4_address(End::source)
+            .in(sets::wan_addresses)
+            .original_source(NFT_CT_SRC_IP, Register::first)
+            .not_in(sets::wan_addresses)
+            .jump(stopped)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
+                               " oifname @wans ip saddr @wan-addresses "
+                               "ct original ip saddr != @wan-addresses jump stopped");
+    }
     Rule(stopped)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(stopped_protocols_id)
