@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t ours_per_theirs = 10;
+constexpr std::size_t ours_per_theirs = 50;
 
 /// firewalld with a WAN in zone external, which masquerades.
 class Firewalld {

@@ -47,7 +47,12 @@ Lines measure_reserve(const Options&) {
     std::array<std::unique_ptr<Level>, levels.size()> all;
     for (std::size_t i = 0; i < levels.size(); ++i) all[i] = std::make_unique<Level>(levels[i]);
     ReserveFloor floor(all[0]->service);
-    for (int round = 0; round < rounds; ++round) {
+    for (int round = -1; round < rounds; ++round) {
+        if (round == 0) {  // the first one warms up
+            for (auto& level : all) level->latency = {};
+            floor.sum = {};
+            floor.parts = {};
+        }
         for (auto& level : all) level->measure();
         floor.measure(calls_per_round);
     }
