@@ -195,11 +195,16 @@ std::vector<SettleOrder> ConntrackSettler::take_orders(const std::stop_token& st
                                                        Clock::time_point rested) {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, stop, [this] { return !waiting_.empty(); });
+    // While orders keep coming, look less and less often whether they still do.
+    Clock::duration patience = pace_.quiet;
     while (!stop.stop_requested()) {
         const auto gathered = std::min(last_ + pace_.quiet, first_ + pace_.longest_wait);
         const auto begin = std::max<Clock::time_point>(gathered, rested);
         if (begin <= Clock::now()) return std::exchange(waiting_, {});
-        wake_.wait_until(lock, stop, begin, [] { return false; });
+        const auto latest = std::max<Clock::time_point>(first_ + pace_.longest_wait, rested);
+        wake_.wait_until(lock, stop, std::min(std::max(begin, Clock::now() + patience), latest),
+                         [] { return false; });
+        patience *= 2;
     }
     return {};
 }
