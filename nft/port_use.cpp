@@ -40,7 +40,7 @@ SetDifference<ProtocolPort> PortUse::change(const FirewallDifference& difference
     auto touched = gone;
     touched.insert(touched.end(), come.begin(), come.end());
     std::ranges::sort(touched);
-    touched.erase(std::ranges::unique(touched).begin(), touched.end());
+    touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
     std::vector<bool> was_used(touched.size());
     for (std::size_t i = 0; i < touched.size(); ++i) was_used[i] = count(touched[i]) != 0;
 

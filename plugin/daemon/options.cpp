@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "options.hpp"
 
+#include <array>
+
 #include <fmt/format.h>
 #include <getopt.h>
 
@@ -22,13 +24,13 @@ Usage: portholed [--config FILE] [--state DIR] [--check-config]
 
 // What getopt_long returns for the options, all of them long.
 enum Option { unknown = '?', config = 1, state, check_config, version, print_help };
-constexpr option long_options[]{
-    {"config", required_argument, nullptr, config},
-    {"state", required_argument, nullptr, state},
-    {"check-config", no_argument, nullptr, check_config},
-    {"version", no_argument, nullptr, version},
-    {"help", no_argument, nullptr, print_help},
-    {nullptr, 0, nullptr, 0},
+constexpr std::array long_options{
+    option{"config", required_argument, nullptr, config},
+    option{"state", required_argument, nullptr, state},
+    option{"check-config", no_argument, nullptr, check_config},
+    option{"version", no_argument, nullptr, version},
+    option{"help", no_argument, nullptr, print_help},
+    option{nullptr, 0, nullptr, 0},
 };
 
 }  // namespace
@@ -37,7 +39,7 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_status) {
     Options options;
     exit_status = 0;
     while (true) {
-        switch (getopt_long(argc, argv, "", long_options, nullptr)) {
+        switch (getopt_long(argc, argv, "", long_options.data(), nullptr)) {
             case config:
                 options.configuration = optarg;
                 break;

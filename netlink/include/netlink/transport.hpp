@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -33,13 +34,11 @@ class Transport {
 /// Room for any datagram. Only what is used of it takes memory.
 class ReceiveBuffer {
   public:
-    operator std::span<std::byte>() {  // NOLINT(google-explicit-constructor): what it stands for
-        return {bytes_.get(), Transport::max_datagram_bytes};
-    }
+    operator std::span<std::byte>() { return *bytes_; }  // NOLINT(google-explicit-constructor)
 
   private:
-    std::unique_ptr<std::byte[]> bytes_ =
-        std::make_unique_for_overwrite<std::byte[]>(Transport::max_datagram_bytes);
+    using Bytes = std::array<std::byte, Transport::max_datagram_bytes>;
+    std::unique_ptr<Bytes> bytes_ = std::make_unique_for_overwrite<Bytes>();
 };
 
 }  // namespace porthole::netlink

@@ -20,6 +20,10 @@ class FirewallTable : public FirewallBackend {
     explicit FirewallTable(std::unique_ptr<netlink::Transport> transport,
                            std::unique_ptr<TableMonitor> monitor = nullptr);
     ~FirewallTable() override;
+    FirewallTable(const FirewallTable&) = delete;
+    FirewallTable& operator=(const FirewallTable&) = delete;
+    FirewallTable(FirewallTable&&) = delete;
+    FirewallTable& operator=(FirewallTable&&) = delete;
 
     void replace(const Firewall& firewall) override;
     [[nodiscard]] bool apply(const FirewallDifference& difference) override;

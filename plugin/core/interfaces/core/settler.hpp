@@ -25,7 +25,7 @@ struct SettleReport {
     /// This order and all before it are done.
     std::uint64_t ticket = 0;
     std::size_t deleted = 0;  ///< flows that contradicted the mappings
-    std::string failure;  ///< empty: none; else flows may still contradict them
+    std::string failure;      ///< empty: none; else flows may still contradict them
     /// Live flows that were left alone on the gateway's own ports, as no flow of the gateway's was
     /// in their way.
     std::size_t overloads = 0;
