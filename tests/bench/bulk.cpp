@@ -40,7 +40,7 @@ class Echo {
     static constexpr auto path = "/org/porthole/Bench";
 
     explicit Echo(const lab::Namespace& where)
-        : bus_(where),
+        : bus_(where, lab::BusPolicy::everything),
           connection_(sdbus::createSessionBusConnectionWithAddress(bus_.address())),
           object_(sdbus::createObject(*connection_, path)),
           client_(sdbus::createSessionBusConnectionWithAddress(bus_.address())),
@@ -62,7 +62,7 @@ class Echo {
     [[nodiscard]] double encoding() const { return encoding_; }
 
   private:
-    OpenBus bus_;
+    lab::Bus bus_;
     std::vector<dbus::ReservedRow> answer_;
     std::atomic<double> encoding_ = 0;
     std::unique_ptr<sdbus::IConnection> connection_;

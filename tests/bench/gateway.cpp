@@ -17,28 +17,6 @@ constexpr std::uint16_t first_port = 10'000;
 std::string host_of(std::size_t i) { return fmt::format("10.0.1.{}", i / 2 % hosts + 1); }
 std::uint16_t port_of(std::size_t i) { return static_cast<std::uint16_t>(first_port + i / 2); }
 
-constexpr std::string_view open_bus_configuration = R"(<!DOCTYPE busconfig PUBLIC
- "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path={}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/>
-    <allow own="*"/>
-    <allow send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-  </policy>
-</busconfig>
-)";
-
 }  // namespace
 
 Site::Site() {
@@ -108,18 +86,6 @@ std::size_t Service::memory(const std::string& line) {
 double Service::cpu_time() {
     const auto text = lab::read_file(fmt::format("/proc/{}/schedstat", porthole_.process()->id()));
     return std::stod(text) * 1e-9;
-}
-
-OpenBus::OpenBus(const lab::Namespace& where) {
-    const auto file = directory_ / "bus.conf";
-    lab::write_file(file, fmt::format(open_bus_configuration, (directory_ / "socket").string()));
-    daemon_.emplace(
-        where, std::vector<std::string>{"dbus-daemon", "--config-file=" + file.string(), "--nofork",
-                                        "--nopidfile", "--nosyslog", "--print-address=1"});
-    if (!daemon_->wait_for_output("\n", lab::Duration(10'000)) || daemon_->output().empty()) {
-        throw std::runtime_error("dbus-daemon does not start: " + daemon_->errors());
-    }
-    address_ = daemon_->output().substr(0, daemon_->output().find('\n'));
 }
 
 }  // namespace porthole::bench

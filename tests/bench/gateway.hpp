@@ -74,16 +74,4 @@ class Service {
     std::unique_ptr<BusClient> client_;
 };
 
-/// A bus that lets everybody do everything.
-class OpenBus {
-  public:
-    explicit OpenBus(const lab::Namespace& where);
-    [[nodiscard]] const std::string& address() const { return address_; }
-
-  private:
-    lab::TemporaryDirectory directory_;
-    std::optional<lab::Process> daemon_;
-    std::string address_;
-};
-
 }  // namespace porthole::bench

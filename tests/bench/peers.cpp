@@ -27,7 +27,8 @@ constexpr std::size_t ours_per_theirs = 50;
 /// firewalld with a WAN in zone external, which masquerades.
 class Firewalld {
   public:
-    Firewalld(const fs::path& unpacked, const lab::Namespace& gateway) : bus_(gateway) {
+    Firewalld(const fs::path& unpacked, const lab::Namespace& gateway)
+        : bus_(gateway, lab::BusPolicy::everything) {
         fs::copy(unpacked / "etc/firewalld", directory_ / "etc", fs::copy_options::recursive);
         daemon_.emplace(
             gateway,
@@ -36,8 +37,7 @@ class Firewalld {
                 "--nopid", "--system-config", (directory_ / "etc").string(), "--default-config",
                 (unpacked / "usr/lib/firewalld").string(), "--log-target", "console"},
             lab::Setting{.input = {},
-                         .environment = {"DBUS_SYSTEM_BUS_ADDRESS=" + bus_.address(),
-                                         "PYTHONDONTWRITEBYTECODE=1",
+                         .environment = {bus_.environment(), "PYTHONDONTWRITEBYTECODE=1",
                                          "PYTHONPATH=" +
                                              (unpacked / "usr/lib/python3/dist-packages").string()},
                          .log = directory_ / "log",
@@ -85,7 +85,7 @@ class Firewalld {
         }
     }
 
-    OpenBus bus_;
+    lab::Bus bus_;
     lab::TemporaryDirectory directory_;
     std::optional<lab::Process> daemon_;
     std::unique_ptr<sdbus::IConnection> connection_;

@@ -84,10 +84,6 @@ netlink::FinalizedBatch scratch_table(std::vector<Mapping> mappings) {
     return nft::encode_replacement(firewall);
 }
 
-netlink::FinalizedBatch add_mappings(std::vector<Mapping> mappings) {
-    return edit_mappings({.removed = {}, .added = std::move(mappings)});
-}
-
 netlink::FinalizedBatch remove_mappings(std::vector<Mapping> mappings) {
     return edit_mappings({.removed = std::move(mappings), .added = {}});
 }

@@ -34,10 +34,9 @@ class RawNetlink {
 /// The whole table with these mappings, and the skeleton alone. Sent by anybody it makes the table.
 netlink::FinalizedBatch scratch_table(std::vector<Mapping> mappings = {});
 /// Elements of sets of that table.
-netlink::FinalizedBatch add_mappings(std::vector<Mapping> mappings);
 netlink::FinalizedBatch remove_mappings(std::vector<Mapping> mappings);
 netlink::FinalizedBatch add_one_element(const Address& address);
-/// The same elements as add_mappings, as a file for nft(8).
+/// The elements of these mappings, as a file for nft(8).
 std::string nft_file(const std::vector<Mapping>& mappings);
 
 /// All IPv4 flows, and their deletion.

@@ -11,7 +11,7 @@
 namespace porthole::lab {
 namespace {
 
-// What a system bus allows by default, and then what Porthole's own policy adds to it.
+// What a system bus allows by default, and then what is added to it.
 constexpr std::string_view configuration = R"(<!DOCTYPE busconfig PUBLIC
  "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -32,19 +32,24 @@ constexpr std::string_view configuration = R"(<!DOCTYPE busconfig PUBLIC
     <allow receive_type="signal"/>
     <allow send_destination="org.freedesktop.DBus"/>
   </policy>
-  <include>{}</include>
+  {}
 </busconfig>
 )";
+
+constexpr std::string_view installed_policy =
+    "<include>" PORTHOLE_SOURCE_DIR "/systemd/org.porthole.Gateway1.conf</include>";
+constexpr std::string_view open_policy =
+    R"(<policy context="default"><allow own="*"/><allow send_type="method_call"/></policy>)";
 
 constexpr Duration start_limit{10'000};
 constexpr auto* bus_name = "org.freedesktop.DBus";
 
 }  // namespace
 
-Bus::Bus(const Namespace& where) {
+Bus::Bus(const Namespace& where, BusPolicy policy) {
     const auto file = directory_ / "bus.conf";
     write_file(file, fmt::format(configuration, (directory_ / "socket").string(),
-                                 PORTHOLE_SOURCE_DIR "/systemd/org.porthole.Gateway1.conf"));
+                                 policy == BusPolicy::installed ? installed_policy : open_policy));
     daemon_.emplace(
         where, std::vector<std::string>{"dbus-daemon", "--config-file=" + file.string(), "--nofork",
                                         "--nopidfile", "--nosyslog", "--print-address=1"});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -9,13 +10,18 @@
 
 namespace porthole::lab {
 
-/// A system bus of one's own, with the policy that Porthole is installed with. Its socket is a
-/// file, so that it can be used from every namespace.
+/// What a bus allows beyond the defaults of a system bus.
+enum class BusPolicy : std::uint8_t {
+    installed,   ///< what Porthole is installed with
+    everything,  ///< to everybody
+};
+
+/// A system bus of one's own. Its socket is a file, so that it can be used from every namespace.
 class Bus {
   public:
     /// Returns as soon as the bus can be used. Throws std::runtime_error with what dbus-daemon
     /// printed if it does not start.
-    explicit Bus(const Namespace& where);
+    explicit Bus(const Namespace& where, BusPolicy policy = BusPolicy::installed);
 
     [[nodiscard]] const std::string& address() const { return address_; }
     /// "DBUS_SYSTEM_BUS_ADDRESS=…", for Setting::environment.
