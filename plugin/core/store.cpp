@@ -153,7 +153,7 @@ class Store::Database {
         }
         execute("PRAGMA journal_mode = WAL");
         execute("PRAGMA synchronous = FULL");
-        execute("PRAGMA journal_size_limit = 1048576");
+        execute("PRAGMA journal_size_limit = 4456448");
         migrate();
         insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
