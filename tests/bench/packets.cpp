@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <sstream>
 #include <stdexcept>
@@ -185,8 +186,9 @@ class Path {
     std::uint64_t before_ = 0;
 };
 
-// Two of those that are compared: where their parts lie in memory makes a difference of its own.
-enum Gateway : std::size_t { plain, plain_again, empty, full, full_again, gateways };
+// Four of those that are compared: where their parts lie in memory makes a difference of its own.
+constexpr std::size_t of_each = 4;
+enum Gateway : std::size_t { plain = 0, full = of_each, empty = 2 * of_each, gateways };
 
 /// What is sent, and how often the path took how long.
 struct Traffic {
@@ -196,22 +198,28 @@ struct Traffic {
     double goal;
     std::array<Samples, gateways> times = {};
 
-    [[nodiscard]] Line line(Gateway gateway, std::string_view name, bool has_goal) const {
+    /// The geometric mean of what so many gateways from this one on took in a round.
+    [[nodiscard]] double mean_of(std::size_t first, std::size_t count, std::size_t round) const {
+        double product = 1;
+        for (std::size_t i = first; i < first + count; ++i) product *= times.at(i).values()[round];
+        return std::pow(product, 1.0 / static_cast<double>(count));
+    }
+
+    [[nodiscard]] Line line(std::string_view name, std::size_t first, std::size_t count,
+                            std::size_t first_plain, bool has_goal) const {
+        const std::size_t plain_count = of_each - first_plain;
         Samples ratios;
+        Samples measured;
+        Samples reference;
         for (std::size_t i = 0; i < times[plain].size(); ++i) {
-            const double reference =
-                gateway == plain_again
-                    ? times[plain].values()[i]
-                    : std::sqrt(times[plain].values()[i] * times[plain_again].values()[i]);
-            const double measured =
-                gateway == full ? std::sqrt(times[full].values()[i] * times[full_again].values()[i])
-                                : times[gateway].values()[i];
-            ratios.add(measured / reference);
+            measured.add(mean_of(first, count, i));
+            reference.add(mean_of(plain + first_plain, plain_count, i));
+            ratios.add(measured.values()[i] / reference.values()[i]);
         }
         const auto interval = interval_of(ratios);
         return {.what = fmt::format("{}, {}", what, name),
-                .measured = fmt::format("{:.2f} µs", times[gateway].median() * 1e6),
-                .compared = fmt::format("plain masquerade {:.2f} µs", times[plain].median() * 1e6),
+                .measured = fmt::format("{:.2f} µs", measured.median() * 1e6),
+                .compared = fmt::format("plain masquerade {:.2f} µs", reference.median() * 1e6),
                 .ratio = fmt::format("{:.3f} ({:.3f} to {:.3f})", interval.median, interval.low,
                                      interval.high),
                 .goal = has_goal ? fmt::format("{:.2f}", goal) : "",
@@ -223,16 +231,17 @@ struct Traffic {
 
 Lines measure_packets(const Options&) {
     std::array<std::unique_ptr<Path>, gateways> paths;
-    paths[plain] = std::make_unique<Path>(std::nullopt);
-    paths[plain_again] = std::make_unique<Path>(std::nullopt);
+    for (std::size_t i = 0; i < of_each; ++i) {
+        paths.at(plain + i) = std::make_unique<Path>(std::nullopt);
+        paths.at(full + i) = std::make_unique<Path>(many);
+    }
     paths[empty] = std::make_unique<Path>(0);
-    paths[full] = std::make_unique<Path>(many);
-    paths[full_again] = std::make_unique<Path>(many);
     std::array traffic{Traffic{"new flow of others", false, true, 1.08},
                        Traffic{"established packet of others", false, false, 1.03},
                        Traffic{"new flow of an owner", true, true, 1.15},
                        Traffic{"established packet of an owner", true, false, 1.08}};
-    std::array<Gateway, gateways> order{plain, plain_again, empty, full, full_again};
+    std::array<std::size_t, gateways> order{};
+    std::iota(order.begin(), order.end(), 0);
     std::mt19937 random(1);  // the same order every time
     hold_processor();
     for (int round = -1; round < rounds; ++round) {
@@ -252,9 +261,10 @@ Lines measure_packets(const Options&) {
 
     Lines lines;
     for (const auto& kind : traffic) {
-        lines.push_back(kind.line(full, "60,000 reservations", true));
-        if (!kind.owner) lines.push_back(kind.line(empty, "no reservation", false));
-        lines.push_back(kind.line(plain_again, "a second plain gateway", false));
+        lines.push_back(kind.line("60,000 reservations", full, of_each, 0, true));
+        if (!kind.owner) lines.push_back(kind.line("no reservation", empty, 1, 0, false));
+        lines.push_back(
+            kind.line("half of the plain gateways", plain, of_each / 2, of_each / 2, false));
     }
     return lines;
 }
