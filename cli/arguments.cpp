@@ -150,6 +150,8 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
         ->type_name("");
     release.if_generation(released.options);
 
+    Description conflicts(app, "conflicts", "Show what keeps ports from being kept");
+
     Description monitor(app, "monitor", "Print changes as they happen");
 
     try {
@@ -167,6 +169,7 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     if (reserve.given()) return Invocation{reserved, json};
     if (change.given()) return Invocation{changed, json};
     if (release.given()) return Invocation{released, json};
+    if (conflicts.given()) return Invocation{ListConflicts{}, json};
     if (monitor.given()) return Invocation{Monitor{}, json};
     return Invocation{Status{}, json};
 }

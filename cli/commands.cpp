@@ -53,6 +53,13 @@ class Runner {
         show({{"released", ids}}, fmt::format("released {}\n", fmt::join(ids, ", ")));
     }
 
+    void operator()(const ListConflicts&) {
+        const auto conflicts = service_.conflicts();
+        auto array = Json::array();
+        for (const auto& conflict : conflicts) array.push_back(to_json(conflict));
+        show({{"conflicts", array}}, conflict_table(conflicts));
+    }
+
     void operator()(const Monitor&) {
         const auto ready = [&](std::uint64_t generation) {
             if (json_) {
@@ -70,6 +77,12 @@ class Runner {
     }
 
     void announce(const Announcement& news) {
+        if (news.conflict) {
+            const auto& conflict = *news.conflict;
+            const auto name = "conflict-" + conflict.state;
+            line({{"event", name}, {"conflict", to_json(conflict)}},
+                 fmt::format("{}  {}", name, conflict_line(conflict)));
+        }
         if (news.reset) line(event("reset", news.generation), "reset");
         for (const auto& row : news.changed) {
             auto json = event("changed", news.generation);

@@ -120,6 +120,37 @@ std::string reservation_line(const Row& row) {
     return line;
 }
 
+Json to_json(const ConflictRow& conflict) {
+    Json object{{"id", conflict.id},
+                {"cause", conflict.cause},
+                {"state", conflict.state},
+                {"protocol", conflict.protocol},
+                {"port", conflict.port},
+                {"since", conflict.since},
+                {"explanation", conflict.explanation},
+                {"actions", conflict.actions}};
+    for (const auto& [key, value] : conflict.evidence) object[key] = to_json(value);
+    return object;
+}
+
+std::string conflict_line(const ConflictRow& conflict) {
+    const auto message = conflict.evidence.find("message");
+    const auto what =
+        message != conflict.evidence.end() ? message->second.get<std::string>() : conflict.cause;
+    return fmt::format("{} {}/{}: {}", conflict.cause, conflict.port, conflict.protocol, what);
+}
+
+std::string conflict_table(const std::vector<ConflictRow>& conflicts) {
+    if (conflicts.empty()) return "no conflicts\n";
+    std::string text;
+    for (const auto& conflict : conflicts) {
+        text += fmt::format("{}  since {}  {}\n    what ends it: {}\n", conflict.id,
+                            time_text(conflict.since), conflict_line(conflict),
+                            fmt::join(conflict.actions, ", "));
+    }
+    return text;
+}
+
 std::string status_text(const Json& status) {
     const auto reservations = status.value("reservations", 0U);
     auto text =
@@ -139,6 +170,14 @@ std::string status_text(const Json& status) {
     text += table(lines);
     const auto own_ports = status.value("own-ports", std::vector<std::string>());
     if (!own_ports.empty()) text += fmt::format("own ports: {}\n", fmt::join(own_ports, ", "));
+    const auto watched = status.value("watched", "");
+    if (!watched.empty()) {
+        text += fmt::format("watched: udp {}, {} claimed\n", watched, status.value("claims", 0U));
+    }
+    const auto conflicts = status.value("conflicts", 0U);
+    if (conflicts != 0) {
+        text += fmt::format("conflicts: {}; see portholectl conflicts\n", conflicts);
+    }
     Cells counters;
     const auto counts = status.value("counters", Json::object());
     for (const auto& [name, count] : counts.items()) {

@@ -44,14 +44,20 @@ void Service::Proxy::subscribe(Announced announced) {
 
 void Service::Proxy::onChanged(const std::uint64_t& generation, const std::vector<Wire>& changed,
                                const std::vector<std::uint64_t>& removed) {
-    Announcement announcement{generation, false, {}, removed};
+    Announcement announcement{generation, false, {}, removed, {}};
     for (const auto& row : changed) announcement.changed.push_back(to_row(row));
     announced_(announcement);
 }
 
 void Service::Proxy::onReset(const std::uint64_t& generation) {
-    announced_({generation, true, {}, {}});
+    announced_({generation, true, {}, {}, {}});
 }
+
+void Service::Proxy::onDetected(const WireConflict& conflict) {
+    announced_({0, false, {}, {}, to_conflict(conflict)});
+}
+
+void Service::Proxy::onResolved(const WireConflict& conflict) { onDetected(conflict); }
 
 Service::Service() : connection_(connect()), proxy_(*connection_) {}
 
@@ -93,6 +99,12 @@ Row Service::reserve(const Reserve& request) {
 
 Row Service::change(const Change& request) {
     return to_row(proxy_.Change(request.id, request.changes, settled(request.options)));
+}
+
+std::vector<ConflictRow> Service::conflicts() {
+    std::vector<ConflictRow> conflicts;
+    for (const auto& conflict : proxy_.List()) conflicts.push_back(to_conflict(conflict));
+    return conflicts;
 }
 
 std::vector<std::uint64_t> Service::release(const Release& request) {

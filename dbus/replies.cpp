@@ -13,6 +13,12 @@ Dictionary extras(const HostKey& host) {
     return std::get<Address>(host).family() == Family::ipv4 ? ipv4 : ipv6;
 }
 
+Dictionary extras(const Reservation& row) {
+    auto dictionary = extras(row.internal.host);
+    if (row.mac) dictionary["mac"] = to_text(*row.mac);
+    return dictionary;
+}
+
 std::int64_t unix_seconds(const std::optional<Time>& time) {
     return time ? time->time_since_epoch().count() : 0;
 }
@@ -35,11 +41,10 @@ std::vector<Dictionary> interfaces_of(const Perimeter& perimeter, Side side) {
 }
 
 Dictionary counters_of(const GatewayStatus& status) {
-    return {{"unsolicited", status.counters.unsolicited},
-            {"displaced", status.counters.displaced},
-            {"guarded", status.counters.guarded},
-            {"rebuilds", status.rebuilds},
-            {"settled-flows", status.settled_flows}};
+    return {
+        {"unsolicited", status.counters.unsolicited}, {"displaced", status.counters.displaced},
+        {"guarded", status.counters.guarded},         {"rebuilds", status.rebuilds},
+        {"settled-flows", status.settled_flows},      {"claims-refused", status.claims_refused}};
 }
 
 std::vector<std::string> to_texts(std::span<const ProtocolPort> ports) {
@@ -62,7 +67,33 @@ Row to_row(const Reservation& reservation) {
             reservation.comment.text(),
             unix_seconds(reservation.expires),
             unix_seconds(reservation.last_seen),
-            extras(reservation.internal.host)};
+            extras(reservation)};
+}
+
+ConflictRow to_row(const Conflict& conflict) {
+    const auto& [cause, port, owner, other] = conflict.finding;
+    Dictionary evidence{{"owner", owner}, {"other", other}, {"message", explanation(conflict)}};
+    if (!conflict.evidence.remote.empty()) evidence["remote"] = conflict.evidence.remote;
+    if (conflict.evidence.flows != 0) {
+        evidence["flows"] = static_cast<std::uint32_t>(conflict.evidence.flows);
+    }
+    if (conflict.evidence.used) evidence["used-port"] = conflict.evidence.used->value();
+    return {conflict.id,
+            to_text(cause),
+            conflict.state == ConflictState::open ? "open" : "resolved",
+            to_text(port.protocol),
+            port.port.value(),
+            unix_seconds(conflict.since),
+            to_text(cause),
+            actions(conflict),
+            evidence};
+}
+
+std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts) {
+    std::vector<ConflictRow> rows;
+    rows.reserve(conflicts.size());
+    for (const auto& conflict : conflicts) rows.push_back(to_row(conflict));
+    return rows;
 }
 
 std::vector<Row> to_rows(std::span<const Reservation> reservations) {
@@ -80,6 +111,9 @@ Dictionary to_dictionary(const GatewayStatus& status) {
             {"own-ports", to_texts(status.own_ports)},
             {"reservations", static_cast<std::uint32_t>(status.reservations)},
             {"generation", status.generation},
+            {"watched", status.watched ? to_text(*status.watched) : std::string()},
+            {"claims", static_cast<std::uint32_t>(status.claims)},
+            {"conflicts", static_cast<std::uint32_t>(status.conflicts)},
             {"counters", counters_of(status)},
             {"warnings", status.warnings}};
 }

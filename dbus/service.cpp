@@ -78,9 +78,9 @@ Bus::~Bus() = default;
 
 /// The object on the bus. Methods go through read() or change(), properties through guarded().
 class Service::Adaptor final
-    : public sdbus::AdaptorInterfaces<org::porthole::Gateway1::Reservations_adaptor,
-                                      org::porthole::Gateway1::Manager_adaptor,
-                                      sdbus::ObjectManager_adaptor> {
+    : public sdbus::AdaptorInterfaces<
+          org::porthole::Gateway1::Reservations_adaptor, org::porthole::Gateway1::Conflicts_adaptor,
+          org::porthole::Gateway1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
   public:
     Adaptor(sdbus::IConnection& connection, Gateway& gateway, ReadConfiguration read_configuration)
         : AdaptorInterfaces(connection, object_path),
@@ -157,6 +157,10 @@ class Service::Adaptor final
         });
     }
 
+    void List(sdbus::Result<std::vector<ConflictRow>>&& result) override {
+        read(std::move(result), [this] { return to_rows(gateway_.conflicts().open()); });
+    }
+
     void Find(sdbus::Result<std::vector<Row>>&& result, std::string protocol,
               std::uint16_t external_port) override {
         read(std::move(result), [=, this] {
@@ -190,7 +194,8 @@ class Service::Adaptor final
         return guarded([] {
             return std::vector<std::string>{"reservations", "address-and-port-dependent",
                                             "masquerade",   "settle",
-                                            "displacement", "status"};
+                                            "displacement", "status",
+                                            "claims",       "conflicts"};
         });
     }
 
@@ -323,6 +328,11 @@ Interest Service::prepare() {
         }
         adaptor_->answer_settled();
         announce_changes();
+        for (const auto& conflict : gateway_.conflicts().take_news()) {
+            const auto row = to_row(conflict);
+            conflict.state == ConflictState::open ? adaptor_->emitDetected(row)
+                                                  : adaptor_->emitResolved(row);
+        }
 
         const auto wanted = bus_.connection().getEventLoopPollData();
         Interest interest{wanted.fd, wanted.events, std::nullopt};

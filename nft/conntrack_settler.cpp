@@ -56,6 +56,47 @@ void put_original_tuple(nlmsghdr* message, const Flow& flow) {
     mnl_attr_nest_end(message, tuple);
 }
 
+// Who has begun the flow.
+Sighting sighting(const Flow& flow) {
+    const auto& from = flow.original.source;
+    return {Address::v4(from.address), flow.protocol, *Port::from(from.port)};
+}
+
+// Nothing for one that is to be settled.
+std::optional<SparedFlow::Why> why_spared(FlowVerdict verdict) {
+    switch (verdict) {
+        case FlowVerdict::overloads_own_port:
+        case FlowVerdict::overloads_claim:
+            return SparedFlow::Why::overload;
+        case FlowVerdict::departs_from_claim:
+            return SparedFlow::Why::remapped;
+        case FlowVerdict::answered:
+            return SparedFlow::Why::answered;
+        default:
+            return std::nullopt;
+    }
+}
+
+// More than anybody reads.
+constexpr std::size_t most_spared = 1000;
+
+// Nothing for one with a port 0, which nobody can have.
+std::optional<SparedFlow> spare(SparedFlow::Why why, const Flow& flow) {
+    const auto& from = flow.original.source;
+    const bool answered = why == SparedFlow::Why::answered;
+    const auto& remote = answered ? flow.original.destination : flow.reply.source;
+    const auto port = Port::from(from.port);
+    const auto remote_port = Port::from(remote.port);
+    const auto external_port =
+        Port::from(answered ? flow.original.destination.port : flow.reply.destination.port);
+    if (!port || !remote_port || !external_port) return std::nullopt;
+    return SparedFlow{why,
+                      {Address::v4(from.address), flow.protocol, *port},
+                      Address::v4(remote.address),
+                      *remote_port,
+                      *external_port};
+}
+
 std::string text(const FlowEnd& end) {
     return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
 }
@@ -69,16 +110,23 @@ class ConntrackSettler::Conntrack {
         : flows_(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)),
           routes_(std::make_unique<netlink::Socket>(NETLINK_ROUTE)) {}
 
-    // All flows that `judge` does not find fine.
-    std::vector<Flow> suspects(const FlowJudge& judge) {
+    // All flows that `judge` does not find fine; `seen` gets those that it looks for.
+    std::vector<Flow> suspects(const FlowJudge& judge, std::vector<Sighting>& seen) {
         std::vector<Flow> found;
         flows_.dump(
             "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), put_ipv4_header,
             [&](const nlmsghdr* message) {
                 const auto flow = decode_flow(message);
-                if (flow && judge.judge(*flow) != FlowVerdict::fine) found.push_back(*flow);
+                if (!flow) return;
+                if (judge.judge(*flow) != FlowVerdict::fine) found.push_back(*flow);
+                if (!judge.looks_for(*flow)) return;
+                const auto from = sighting(*flow);
+                if (seen.empty() || seen.back() != from) seen.push_back(from);
             },
-            [&found] { found.clear(); });
+            [&] {
+                found.clear();
+                seen.clear();
+            });
         return found;
     }
 
@@ -226,6 +274,10 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             const std::lock_guard lock(mutex_);
             if (report_) {
                 report.deleted += report_->deleted;
+                if (!report.seen && report_->seen) {
+                    report.seen = std::move(report_->seen);
+                    report.spared = std::move(report_->spared);
+                }
                 if (report.failure.empty()) report.failure = report_->failure;
             }
             report_ = std::move(report);
@@ -243,7 +295,13 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     for (const auto& order : orders) judge.follow(order);
     SettleReport report;
     if (judge.finds_all_fine()) return report;
-    auto suspects = conntrack_->suspects(judge);
+    std::vector<Sighting> seen;
+    auto suspects = conntrack_->suspects(judge, seen);
+    if (judge.looks()) {
+        std::ranges::sort(seen);
+        seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+        report.seen = std::move(seen);
+    }
 
     // What was ordered meanwhile may have made a suspect right.
     {
@@ -263,10 +321,17 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     std::map<std::pair<std::uint32_t, std::uint32_t>, bool> leaves_through_wan;
     const auto is_wrong = [&](const Flow& flow) {
         const auto verdict = judge.judge(flow);
-        if (verdict == FlowVerdict::overloads) {
-            const bool in_the_way = wanted.contains(way_of(flow, flow.reply.destination.port));
-            if (!in_the_way) ++report.overloads;
-            return in_the_way;
+        const bool in_the_way = verdict == FlowVerdict::overloads_own_port &&
+                                wanted.contains(way_of(flow, flow.reply.destination.port));
+        if (in_the_way) return true;
+        if (const auto why = why_spared(verdict)) {
+            const auto spared = spare(*why, flow);
+            if (spared && report.spared.size() < most_spared) {
+                report.spared.push_back(*spared);
+            } else {
+                ++report.spared_left_out;
+            }
+            return false;
         }
         if (verdict != FlowVerdict::wrong_if_through_wan) return verdict == FlowVerdict::wrong;
         const std::pair way(flow.original.source.address, flow.reply.source.address);
@@ -281,6 +346,7 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
         return known->second;
     };
     std::erase_if(suspects, [&](const Flow& flow) { return !is_wrong(flow); });
+    std::ranges::sort(report.spared);
     report.deleted = conntrack_->remove(suspects);
     return report;
 }

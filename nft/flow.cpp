@@ -42,6 +42,12 @@ struct ProtocolTuple {
     std::uint8_t protocol;
 };
 
+bool in(const std::vector<Network>& networks, const FlowEnd& end) {
+    return std::ranges::any_of(networks, [&end](const Network& network) {
+        return network.contains(Address::v4(end.address));
+    });
+}
+
 std::optional<ProtocolTuple> decode_tuple(const Attributes& flow, std::uint16_t type) {
     const auto tuple = flow.nested(type);
     if (!tuple) return std::nullopt;
@@ -87,9 +93,10 @@ void FlowJudge::follow(const SettleOrder& order) {
         taken_.erase(port(mapping));
     }
     for (const auto& mapping : order.mappings.added) {
-        external_ports_[endpoint(mapping)] = mapping.external_port.value();
-        taken_.insert(port(mapping));
+        external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed};
+        taken_[port(mapping)] = mapping.claimed;
     }
+    looks_ |= order.look;
     scope_ = order.scope;
     wan_addresses_.clear();
     for (const auto& address : scope_.wan_addresses) wan_addresses_.insert(address.v4_value());
@@ -117,25 +124,37 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     }
     // Another host's flow that left from such a port.
     const auto& shown = flow.reply.destination;
-    if (flow.source_translated() && is_taken(shown)) return FlowVerdict::wrong;
+    if (flow.source_translated() && is_taken(shown)) {
+        const bool claimed = taken_.at(port_key(flow.protocol, shown.port));
+        return claimed && flow.seen_reply ? FlowVerdict::overloads_claim : FlowVerdict::wrong;
+    }
     if (flow.source_translated() && is_own(shown)) {
-        return flow.seen_reply ? FlowVerdict::overloads : FlowVerdict::wrong;
+        return flow.seen_reply ? FlowVerdict::overloads_own_port : FlowVerdict::wrong;
     }
     // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
     // a service of the gateway's, where it was sent on it is somebody's port forward.
     const bool unsolicited = is_taken(flow.original.destination) && !flow.destination_translated();
-    return unsolicited && !flow.seen_reply ? FlowVerdict::wrong : FlowVerdict::fine;
+    if (!unsolicited) return FlowVerdict::fine;
+    return flow.seen_reply ? FlowVerdict::answered : FlowVerdict::wrong;
 }
 
-FlowVerdict FlowJudge::judge_owners(const Flow& flow, std::uint16_t external_port) const {
-    const auto in = [](const std::vector<Network>& networks, const FlowEnd& end) {
-        return std::ranges::any_of(networks, [&end](const Network& network) {
-            return network.contains(Address::v4(end.address));
-        });
-    };
+bool FlowJudge::looks_for(const Flow& flow) const {
+    if (!looks_ || is_gateways(flow)) return false;
+    const auto& from = flow.original.source;
+    if (external_ports_.contains(endpoint_key(flow.protocol, from))) return true;
+    const auto port = Port::from(from.port);
+    return flow.protocol == Protocol::udp && port && scope_.watched &&
+           scope_.watched->contains(*port) && flow.source_translated() &&
+           wan_addresses_.contains(flow.reply.destination.address) && in(scope_.nat_sources, from);
+}
+
+FlowVerdict FlowJudge::judge_owners(const Flow& flow, const Owned& owned) const {
     const auto& shown = flow.reply.destination;
     if (wan_addresses_.contains(shown.address)) {
-        return shown.port == external_port ? FlowVerdict::fine : FlowVerdict::wrong;
+        if (shown.port == owned.external_port) return FlowVerdict::fine;
+        if (!owned.claimed || !flow.seen_reply) return FlowVerdict::wrong;
+        return own_.contains(port_key(flow.protocol, shown.port)) ? FlowVerdict::overloads_own_port
+                                                                  : FlowVerdict::departs_from_claim;
     }
     // Not translated, to an address that a WAN had once, or to one that is none of our business.
     const bool meant_to_be = in(scope_.nat_sources, flow.original.source) &&

@@ -52,7 +52,11 @@ enum class FlowVerdict : std::uint8_t {
     wrong_if_through_wan,
     /// A live flow of another host's that leaves from the gateway's own port: wrong if, and only
     /// if, a flow of the gateway's cannot leave from there to the same remote.
-    overloads,
+    overloads_own_port,
+    // Live flows that are left alone, and that somebody may want to know of.
+    overloads_claim,     ///< of another host's, from a port that was claimed
+    departs_from_claim,  ///< of the owner of a claim, from another port
+    answered,            ///< the gateway has answered somebody who came for a reserved port
 };
 
 /// The mappings that are being settled, and what they say about flows.
@@ -67,13 +71,24 @@ class FlowJudge {
     }
     /// The WANs, from the newest order.
     [[nodiscard]] const std::vector<InterfaceName>& wans() const { return scope_.wans; }
-    [[nodiscard]] bool finds_all_fine() const { return external_ports_.empty() && own_.empty(); }
+    /// Whether it is of interest that this flow is there.
+    [[nodiscard]] bool looks_for(const Flow& flow) const;
+    /// Whether somebody wants to know what is there.
+    [[nodiscard]] bool looks() const { return looks_; }
+    [[nodiscard]] bool finds_all_fine() const {
+        return external_ports_.empty() && own_.empty() && !looks_;
+    }
 
   private:
-    [[nodiscard]] FlowVerdict judge_owners(const Flow& flow, std::uint16_t external_port) const;
+    struct Owned {
+        std::uint16_t external_port;
+        bool claimed;
+    };
+    [[nodiscard]] FlowVerdict judge_owners(const Flow& flow, const Owned& owned) const;
 
-    std::unordered_map<std::uint64_t, std::uint16_t> external_ports_;  // by protocol, host, port
-    std::unordered_set<std::uint32_t> taken_;                          // protocol, external port
+    std::unordered_map<std::uint64_t, Owned> external_ports_;  // by protocol, host, port
+    std::unordered_map<std::uint32_t, bool> taken_;  // by protocol, external port: is it claimed?
+    bool looks_ = false;
     Scope scope_;
     std::unordered_set<std::uint32_t> wan_addresses_;  // the scope's
     std::unordered_set<std::uint32_t> own_;            // the scope's own ports, with protocol

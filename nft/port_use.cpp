@@ -26,6 +26,11 @@ std::vector<ProtocolPort> uses(const std::vector<Mapping>& mappings,
 
 PortUse::PortUse(const Firewall& firewall) {
     for (const auto& port : uses(firewall.mappings, firewall.scope.own_ports)) ++count(port);
+    const auto& watched = firewall.scope.watched;
+    if (!watched) return;
+    for (unsigned port = watched->first().value(); port <= watched->last().value(); ++port) {
+        ++count({Protocol::udp, *Port::from(port)});
+    }
 }
 
 std::uint32_t& PortUse::count(const ProtocolPort& port) {

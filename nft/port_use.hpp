@@ -9,8 +9,8 @@
 
 namespace porthole::nft {
 
-/// How many times each port is used: by the gateway itself, and by mappings on either side. Several
-/// hosts may have the same port inside.
+/// How many times each port is used: by the gateway itself, by mappings on either side, and for
+/// being watched. Several hosts may have the same port inside.
 class PortUse {
   public:
     PortUse() = default;

@@ -17,6 +17,10 @@ constexpr std::uint32_t ipv4_destination_offset = 16;  // RFC 791
 std::uint32_t number(Register where) { return static_cast<std::uint32_t>(where); }
 constexpr auto key = static_cast<std::uint32_t>(Register::first);
 
+std::array<std::uint8_t, 2> network_order(Port port) {
+    return {static_cast<std::uint8_t>(port.value() >> 8U), static_cast<std::uint8_t>(port.value())};
+}
+
 // The bit of a conntrack state in `ct state` (NF_CT_STATE_BIT of the kernel).
 constexpr std::uint32_t state_bit(ip_conntrack_info state) {
     return 1U << (static_cast<unsigned>(state) + 1U);
@@ -81,6 +85,28 @@ Rule& Rule::port(End end, Register to) {
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_OFFSET, end == End::source ? 0 : 2);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, 2);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_DREG, number(to));
+    return *this;
+}
+
+Rule& Rule::port_in(End end, const PortRange& ports) {
+    port(end, Register::first);
+    const auto compare_with = [this](nft_cmp_ops operation, Port bound) {
+        const auto bytes = network_order(bound);
+        auto* expression = append("cmp");
+        nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, key);
+        nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_OP, operation);
+        nftnl_expr_set(expression, NFTNL_EXPR_CMP_DATA, bytes.data(), bytes.size());
+    };
+    compare_with(NFT_CMP_GTE, ports.first());
+    compare_with(NFT_CMP_LTE, ports.last());
+    return *this;
+}
+
+Rule& Rule::log(std::uint16_t group, std::uint32_t bytes, std::uint16_t packets) {
+    auto* expression = append("log");
+    nftnl_expr_set_u16(expression, NFTNL_EXPR_LOG_GROUP, group);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_LOG_SNAPLEN, bytes);
+    nftnl_expr_set_u16(expression, NFTNL_EXPR_LOG_QTHRESHOLD, packets);
     return *this;
 }
 
@@ -167,8 +193,7 @@ Rule& Rule::masquerade_to_port(Register port) { return masquerade_to_ports(port,
 
 Rule& Rule::masquerade_to(const PortRange& ports) {
     const auto load = [this](Port port, Register to) {
-        const std::array bytes{static_cast<std::uint8_t>(port.value() >> 8U),
-                               static_cast<std::uint8_t>(port.value())};
+        const auto bytes = network_order(port);
         auto* expression = append("immediate");
         nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_DREG, number(to));
         nftnl_expr_set(expression, NFTNL_EXPR_IMM_DATA, bytes.data(), bytes.size());

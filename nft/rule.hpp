@@ -40,6 +40,10 @@ class Rule {
     Rule& ipv4_address(End end, Register to = Register::first);
     /// th sport or th dport, into a register.
     Rule& port(End end, Register to);
+    /// th sport FIRST-LAST or th dport FIRST-LAST
+    Rule& port_in(End end, const PortRange& ports);
+    /// log group N snaplen BYTES queue-threshold PACKETS
+    Rule& log(std::uint16_t group, std::uint32_t bytes, std::uint16_t packets);
     /// The key in the first register is in @set, or is not.
     Rule& in(const char* set) { return lookup(set, 0, false); }
     Rule& not_in(const char* set) { return lookup(set, 0, true); }

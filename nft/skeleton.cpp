@@ -39,6 +39,8 @@ constexpr std::uint32_t all_ports = 2 * 65536;
 // What nearly every gateway can do with: a set of all ports takes the kernel 2 MiB even while it is
 // empty, one of this size 64 KiB.
 constexpr std::uint32_t usual_capacity = 4096;
+// As many of them go into the sets of that size without being counted as mappings.
+constexpr int most_watched = 2048;
 
 struct SetDescription {
     const char* name;
@@ -107,8 +109,10 @@ constexpr std::array set_descriptions{
     port_set(sets::host_ports, 1),
     // set own-ports { type inet_proto . inet_service }
     port_set(sets::own_ports, 0),
-    // set ports { type inet_proto . inet_service }
-    port_set(sets::ports, 2),
+    // set ports { type inet_proto . inet_service }: two of a mapping, and the gateway's own and
+    // those
+    // that are watched
+    port_set(sets::ports, 3),
     // set wans { type ifname }
     interface_set(sets::wans),
     // set masquerade-wans { type ifname }
@@ -310,6 +314,22 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .add_to(batch, std::string(translated_text) +
                            "ip saddr @nat-sources meta l4proto { tcp, udp } "
                            "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+    if (shape.watched) {
+        // An IP header with all its options, and the ports.
+        constexpr std::uint32_t headers = 64;
+        constexpr std::uint16_t packets_at_once = 16;
+        Rule watched(reserved);
+        watched.ipv4()
+            .meta_is(NFT_META_L4PROTO, static_cast<std::uint32_t>(Protocol::udp), 1)
+            .port_in(End::source, *shape.watched);
+        translated(watched)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .log(watch_group, headers, packets_at_once)
+            .add_to(batch, "udp sport " + to_text(*shape.watched) + " " + translated_text +
+                               "ip saddr @nat-sources log group " + std::to_string(watch_group) +
+                               " snaplen 64 queue-threshold 16");
+    }
     // Whoever gets here from a port that is somebody's outside, or the gateway's, does not own it.
     for (const auto& [set, id] : {std::pair(sets::host_ports, displaced_protocols_id),
                                   std::pair(sets::own_ports, own_displaced_protocols_id)}) {
@@ -414,9 +434,13 @@ void add_unsolicited_rules(netlink::Batch& batch) {
 }  // namespace
 
 Shape shape_for(const Scope& scope, std::size_t mappings) {
+    const bool few_watched =
+        !scope.watched ||
+        scope.watched->last().value() - scope.watched->first().value() < most_watched;
     return {.pool = scope.pool,
             .masquerades = !scope.masquerade_wans.empty(),
-            .capacity = mappings <= usual_capacity ? usual_capacity : all_ports};
+            .watched = scope.watched,
+            .capacity = mappings <= usual_capacity && few_watched ? usual_capacity : all_ports};
 }
 
 void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted) {

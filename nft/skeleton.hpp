@@ -16,11 +16,15 @@ constexpr auto guarded = "guarded";
 /// What is in the table's rules and sets themselves, and not looked up by them: another one takes
 /// another table.
 struct Shape {
-    PortRange pool = default_pool;  ///< what displaced flows leave from
-    bool masquerades = false;       ///< has a rule for the other flows
-    std::uint32_t capacity = 0;     ///< how many mappings there is room for
+    PortRange pool = default_pool;                    ///< what displaced flows leave from
+    bool masquerades = false;                         ///< has a rule for the other flows
+    std::optional<PortRange> watched = std::nullopt;  ///< UDP; new flows from there are logged
+    std::uint32_t capacity = 0;                       ///< how many mappings there is room for
     bool operator==(const Shape&) const = default;
 };
+
+/// The group of NFLOG (nfnetlink_log) that the table reports new flows from watched ports to.
+constexpr std::uint16_t watch_group = 51820;
 
 /// The shape of a table for that many mappings in this scope.
 Shape shape_for(const Scope& scope, std::size_t mappings);

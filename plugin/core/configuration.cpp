@@ -115,6 +115,23 @@ class Reader {
         return port;
     }
 
+    // A whole number from 1 on.
+    std::optional<std::int64_t> number(const toml::table& table, const std::string& path,
+                                       std::string_view key, std::int64_t most) {
+        const auto* node = table.get(key);
+        if (node == nullptr) return std::nullopt;
+        const auto allowed = fmt::format("a number from 1 to {}", most);
+        const auto value = node->value_exact<std::int64_t>();
+        if (!value) {
+            mistyped(*node, join(path, key), allowed);
+        } else if (*value < 1 || *value > most) {
+            refused(*node, join(path, key), std::to_string(*value), allowed);
+        } else {
+            return value;
+        }
+        return std::nullopt;
+    }
+
     // An array of strings that stand for Ts. `problem` says what is wrong with one, if anything is.
     template <typename T, typename Problem>
     std::optional<std::vector<T>> list(const toml::table& table, const std::string& path,
@@ -202,6 +219,46 @@ void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
     if (result.nat_sources && result.nat_sources->empty()) result.nat_sources.reset();
     result.nat_exempt =
         reader.list<Network>(*nat, "nat", "exempt", not_ipv4).value_or(std::vector<Network>{});
+}
+
+bool overlap(const PortRange& a, const PortRange& b) {
+    return a.first() <= b.last() && b.first() <= a.last();
+}
+
+void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
+    const auto* table = reader.table(root, "auto");
+    if (table == nullptr) return;
+    auto& claims = result.claims;
+    reader.only(*table, "auto",
+                {"enabled", "ports", "alternates", "idle-days", "limit", "limit-per-mac"});
+    reader.boolean(*table, "auto", "enabled", claims.enabled);
+    claims.ports = reader.text<PortRange>(*table, "auto", "ports").value_or(claims.ports);
+    claims.alternates =
+        reader.text<PortRange>(*table, "auto", "alternates").value_or(claims.alternates);
+    constexpr std::int64_t most_days = 3650;
+    constexpr std::int64_t most_claims = 65535;
+    if (const auto days = reader.number(*table, "auto", "idle-days", most_days)) {
+        claims.idle = std::chrono::days(*days);
+    }
+    const auto limit = [&](std::string_view key, std::size_t& value) {
+        if (const auto number = reader.number(*table, "auto", key, most_claims)) {
+            value = static_cast<std::size_t>(*number);
+        }
+    };
+    limit("limit", claims.limit);
+    limit("limit-per-mac", claims.limit_per_mac);
+    const auto keep_apart = [&](const char* key, const PortRange& range, const PortRange& other,
+                                std::string_view other_name) {
+        if (!overlap(range, other)) return;
+        const auto* node = table->get(key);
+        const auto at = (node != nullptr ? *node : *static_cast<const toml::node*>(table)).source();
+        reader.fail(at.begin, Reader::join("auto", key),
+                    fmt::format("invalid \"{}\": expected a range apart from {} ({})",
+                                to_text(range), other_name, to_text(other)));
+    };
+    keep_apart("ports", claims.ports, result.pool, "nat.pool");
+    keep_apart("alternates", claims.alternates, result.pool, "nat.pool");
+    keep_apart("alternates", claims.alternates, claims.ports, "auto.ports");
 }
 
 std::optional<StaticReservation> read_reservation(Reader& reader, const toml::table& table,
@@ -296,9 +353,10 @@ Configuration parse_configuration(std::string_view text, const std::string& file
     }
     Reader reader;
     Configuration result;
-    reader.only(root, "", {"wan", "lan", "nat", "reservation"});
+    reader.only(root, "", {"wan", "lan", "nat", "auto", "reservation"});
     read_interfaces(reader, root, result);
     read_nat(reader, root, result);
+    read_auto(reader, root, result);
     read_reservations(reader, root, result);
     auto errors = reader.take_errors();
     if (!errors.empty()) throw ConfigurationInvalid(file, std::move(errors));

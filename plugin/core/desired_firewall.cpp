@@ -7,11 +7,14 @@
 namespace porthole {
 namespace {
 
-// A host that is known by its MAC address has no mapping while its addresses are not known.
-std::optional<Mapping> mapping_of(const Reservation& row) {
+// A host that is known by its MAC address has no mapping while its addresses are not known, and a
+// claim has none while it waits for the port.
+std::optional<Mapping> mapping_of(const Reservation& row, bool even_if_waiting = false) {
     const auto* host = std::get_if<Address>(&row.internal.host);
-    if (host == nullptr) return std::nullopt;
-    return Mapping{row.internal.protocol, *host, row.internal.port, row.external_port};
+    const bool waits = row.state == ReservationState::waiting && !even_if_waiting;
+    if (host == nullptr || waits) return std::nullopt;
+    return Mapping{row.internal.protocol, *host, row.internal.port, row.external_port,
+                   row.origin == Origin::automatic};
 }
 
 std::vector<Mapping> sorted_mappings_of(const std::vector<Reservation>& rows) {
@@ -57,7 +60,7 @@ std::vector<Mapping> mappings_of(const Reservations& reservations) {
     std::vector<Mapping> mappings;
     mappings.reserve(reservations.size());
     for (const auto& [id, row] : reservations.rows()) {
-        if (const auto mapping = mapping_of(row)) mappings.push_back(*mapping);
+        if (const auto mapping = mapping_of(row, true)) mappings.push_back(*mapping);
     }
     return mappings;
 }

@@ -46,10 +46,12 @@ Gateway::Gateway(Configuration configuration, OpenedStore opened, FirewallBacken
       generation_(opened.state.generation),
       settling_(settler) {
     reservations_.set_pool(configuration_.pool);
+    reservations_.set_claim_alternates(configuration_.claims.alternates);
 }
 
 void Gateway::start(const InterfaceSnapshot& interfaces) {
     interfaces_ = interfaces;
+    idle_since_ = last_look_ = last_stored_ = clock_();
     perimeter_ = perimeter_for(configuration_, interfaces_);
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     expire();
@@ -120,6 +122,7 @@ void Gateway::reload(Configuration configuration) {
     }
     configuration_ = std::move(configuration);
     configuration_refused_.clear();
+    reservations_.set_claim_alternates(configuration_.claims.alternates);
 }
 
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
@@ -132,17 +135,166 @@ void Gateway::own_ports_changed(std::vector<ProtocolPort> ports) {
     reservations_.set_own_ports(own_ports_);
     auto perimeter = perimeter_;
     perimeter.scope.own_ports = unreserved_own_ports();
-    if (perimeter.scope != perimeter_.scope) commit({}, perimeter);
+    const auto moved_claims = reservations_.leave_own_ports();
+    if (perimeter.scope != perimeter_.scope || !moved_claims.empty()) {
+        commit(moved_claims, perimeter);
+    }
+    find_conflicts();
 }
 
-void Gateway::settle_own_ports() {
-    if (settling_.overloads() != 0) settling_.order({}, perimeter_.scope, {});
+void Gateway::saw(const Sightings& sightings) {
+    const auto now = clock_();
+    const auto& watched = perimeter_.scope.watched;
+    for (const auto& seen : sightings.seen) {
+        const Endpoint internal{seen.host, seen.protocol, seen.port};
+        if (reservations_.find(internal) != nullptr) {
+            reservations_.saw(internal, now);
+            continue;
+        }
+        const bool wanted = watched && seen.protocol == Protocol::udp &&
+                            watched->contains(seen.port) &&
+                            is_nat_source(perimeter_.scope, seen.host);
+        const auto link = wanted ? lan_link_of(perimeter_, interfaces_, seen.host) : std::nullopt;
+        if (link) candidates_.add(seen, *link, now);
+    }
+    if (sightings.lost) look();
+}
+
+std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours) {
+    const auto now = clock_();
+    const auto confirmed = candidates_.take_confirmed(neighbours, now);
+    const auto claimed = reservations_.claim(confirmed, configuration_.claims, now);
+    claims_refused_ += claimed.refused.size();
+    if (!claimed.difference.empty()) {
+        try {
+            commit(claimed.difference);
+        } catch (...) {
+            for (const auto& [internal, mac] : confirmed) {
+                const auto* host = std::get_if<Address>(&internal.host);
+                const auto link = lan_link_of(perimeter_, interfaces_, *host);
+                if (link) candidates_.add({*host, internal.protocol, internal.port}, *link, now);
+            }
+            throw;
+        }
+        for (const auto& row : claimed.difference.after) {
+            log::info("claimed", "external port {} for {} on port {}",
+                      to_text(ProtocolPort{row.internal.protocol, row.external_port}),
+                      to_text(row.internal.host), to_text(row.internal.port));
+        }
+        look();
+    }
+    return candidates_.take_unasked();
+}
+
+void Gateway::look() {
+    settling_.order_everything(mappings_of(reservations_), perimeter_.scope, {});
+}
+
+std::chrono::seconds Gateway::look_interval() const {
+    constexpr std::chrono::seconds while_something_is_wrong{10};
+    constexpr std::chrono::seconds usual{60};
+    return spared_.empty() ? usual : while_something_is_wrong;
+}
+
+void Gateway::digest(const Look& look) {
+    const auto now = clock_();
+    saw({look.seen, false});
+    spared_ = look.spared;
+    // Whoever uses the port of a claim keeps it while he does: the claim is in force afterwards.
+    std::set<ProtocolPort> overloaded;
+    for (const auto& flow : spared_) {
+        if (flow.why == SparedFlow::Why::answered) continue;
+        overloaded.insert({flow.from.protocol, flow.external_port});
+    }
+    commit(reservations_.hold_back(overloaded));
+    forget_idle_claims(now);
+    store_last_seen(now);
+    find_conflicts();
+}
+
+// While the gateway was off nobody could be seen, and a clock that is set makes everybody look
+// idle.
+void Gateway::forget_idle_claims(Time now) {
+    constexpr std::chrono::hours impossible_pause{1};
+    constexpr std::chrono::hours longest_grace{24};
+    const auto pause = now - std::exchange(last_look_, now);
+    if (pause < pause.zero() || pause > impossible_pause) idle_since_ = now;
+    const auto idle = configuration_.claims.idle;
+    if (now - idle_since_ < std::min<std::chrono::seconds>(idle, longest_grace)) return;
+    const auto change = reservations_.forget(now - idle);
+    commit(change);
+    for (const auto& row : change.before) {
+        log::info("claim-forgotten", "{} was not seen on port {} for {} days",
+                  to_text(row.internal.host), to_text(row.internal.port),
+                  std::chrono::floor<std::chrono::days>(idle).count());
+    }
+}
+
+// Seldom: it wears flash memory out, and an hour does not matter.
+void Gateway::store_last_seen(Time now) {
+    constexpr std::chrono::hours interval{1};
+    if (now - last_stored_ < interval) return;
+    ReservationDifference seen;
+    for (const auto& [id, row] : reservations_.rows()) {
+        if (row.last_seen && *row.last_seen > last_stored_) seen.after.push_back(row);
+    }
+    last_stored_ = now;
+    if (seen.after.empty()) return;
+    seen.before = seen.after;
+    auto transaction = store_.begin();
+    transaction.write(seen, generation_);
+    transaction.commit();
+}
+
+void Gateway::find_conflicts() {
+    constexpr auto gateway = "gateway";
+    const auto text = [](const HostKey& host, Port port) {
+        return to_text(host) + ":" + to_text(port);
+    };
+    const auto owner_of = [&](const ProtocolPort& port) {
+        const auto* row = reservations_.find(port.protocol, port.port);
+        return row != nullptr ? to_text(row->internal.host) : gateway;
+    };
+    Conflicts::Findings findings;
+    for (const auto& flow : spared_) {
+        const auto& [host, protocol, port] = flow.from;
+        const auto* row = reservations_.find(Endpoint{host, protocol, port});
+        // It may be on the port of yet another host.
+        const bool remapped = flow.why == SparedFlow::Why::remapped &&
+                              reservations_.find(protocol, flow.external_port) == nullptr;
+        if (remapped && row == nullptr) continue;
+        const ProtocolPort outside{protocol, remapped ? row->external_port : flow.external_port};
+        const bool answered = flow.why == SparedFlow::Why::answered;
+        const auto cause = remapped   ? ConflictCause::remapped
+                           : answered ? ConflictCause::answered_inbound
+                                      : ConflictCause::overload;
+        auto& evidence = findings[{cause, outside, owner_of(outside), text(host, port)}];
+        evidence.remote = text(flow.remote, flow.remote_port);
+        evidence.used = flow.external_port;
+        ++evidence.flows;
+    }
+    for (const auto id : reservations_.claims()) {
+        const auto& row = *reservations_.find(id);
+        const ProtocolPort natural{row.internal.protocol, row.internal.port};
+        const bool others = reservations_.find(natural.protocol, natural.port) != nullptr ||
+                            reservations_.is_own(natural.protocol, natural.port);
+        if (row.external_port == row.internal.port || !others) continue;
+        findings[{ConflictCause::port_wanted_twice, natural, owner_of(natural),
+                  text(row.internal.host, row.internal.port)}]
+            .used = row.external_port;
+    }
+    for (const auto& port : own_ports_) {
+        if (reservations_.find(port.protocol, port.port) == nullptr) continue;
+        findings[{ConflictCause::own_listener, port, owner_of(port), gateway}];
+    }
+    conflicts_.update(findings, clock_());
 }
 
 std::vector<ProtocolPort> Gateway::unreserved_own_ports() const {
     auto ports = own_ports_;
     std::erase_if(ports, [this](const ProtocolPort& port) {
-        return reservations_.find(port.protocol, port.port) != nullptr;
+        const auto* owner = reservations_.find(port.protocol, port.port);
+        return owner != nullptr && owner->origin != Origin::automatic;
     });
     return ports;
 }
@@ -151,6 +303,7 @@ Perimeter Gateway::perimeter_for(const Configuration& configuration,
                                  const InterfaceSnapshot& interfaces) const {
     auto perimeter = choose_perimeter(configuration, interfaces);
     perimeter.scope.own_ports = unreserved_own_ports();
+    if (!cannot_watch_.empty()) perimeter.scope.watched.reset();
     return perimeter;
 }
 
@@ -167,6 +320,7 @@ void Gateway::settled() {
     const auto rows = settling_.take_report();
     reservations_.set_state(rows, ReservationState::active);
     journal_.touch(rows);
+    if (const auto look = settling_.take_look()) digest(*look);
 }
 
 void Gateway::settle_everything() {
@@ -187,9 +341,16 @@ GatewayStatus Gateway::status() const {
                          .counters = firewall_.counters(),
                          .rebuilds = rebuilds_,
                          .settled_flows = settling_.deleted(),
+                         .watched = perimeter_.scope.watched,
+                         .claims = reservations_.claims().size(),
+                         .claims_refused = claims_refused_,
+                         .conflicts = conflicts_.open().size(),
                          .warnings = configuration_refused_};
     if (!settling_.failure().empty()) {
         status.warnings.push_back("flows may still use wrong ports: " + settling_.failure());
+    }
+    if (!cannot_watch_.empty() && configuration_.claims.enabled) {
+        status.warnings.push_back("no ports are claimed for hosts: " + cannot_watch_);
     }
     if (diverged_) status.warnings.emplace_back("the rules in the kernel are not the right ones");
     for (const auto& port : own_ports_) {
@@ -251,7 +412,9 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
 bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
                     const Scope& scope) {
     try {
-        if (scope.pool == perimeter_.scope.pool && firewall_.apply(difference)) return false;
+        const bool same_table =
+            scope.pool == perimeter_.scope.pool && scope.watched == perimeter_.scope.watched;
+        if (same_table && firewall_.apply(difference)) return false;
     } catch (const FirewallDrift& drift) {
         log::warning("table-rebuilt",
                      "table inet porthole is not as it was left; it is rebuilt ({})", drift.what());
@@ -289,13 +452,16 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     perimeter_ = perimeter;
     if (rebuilt || moved) {
         settle_everything();
-    } else if (!mappings.empty() || more_own_ports) {
+        return;
+    }
+    if (!mappings.empty()) {
         std::vector<ReservationId> rows;
         for (const auto& row : change.after) {
             if (row.state == ReservationState::settling) rows.push_back(row.id);
         }
         settling_.order(mappings, perimeter_.scope, std::move(rows));
     }
+    if (more_own_ports) look();
 }
 
 }  // namespace porthole

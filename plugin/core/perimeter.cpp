@@ -225,6 +225,7 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
     }
     sort_unique(scope.wan_addresses);
     scope.pool = configuration.pool;
+    if (configuration.claims.enabled) scope.watched = configuration.claims.ports;
     if (configuration.masquerade) scope.masquerade_wans = wans;
     scope.wans = std::move(wans);
     return perimeter;
@@ -236,6 +237,26 @@ bool is_nat_source(const Scope& scope, const HostKey& host) {
            std::ranges::any_of(scope.nat_sources, [address](const Network& network) {
                return network.contains(*address);
            });
+}
+
+std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
+                               const Address& host) {
+    std::optional<int> found;
+    for (const auto& interface : perimeter.interfaces) {
+        if (interface.side != Side::lan) continue;
+        const auto* link = find_link(snapshot, interface.name);
+        if (link == nullptr) continue;
+        for (const auto& address : snapshot.addresses) {
+            if (address.link_index != link->index) continue;
+            const auto network = Network::around(address.address, address.prefix_length);
+            if (!network || !network->contains(host)) continue;
+            const bool subnet = address.prefix_length < 31;
+            const bool nobodys = subnet && (host == network->address() || host == network->last());
+            if (nobodys || host == address.address) return std::nullopt;
+            found = link->index;
+        }
+    }
+    return found;
 }
 
 void require_lan_host(const Perimeter& perimeter, const HostKey& host) {

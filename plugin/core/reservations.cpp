@@ -159,12 +159,54 @@ class Plan {
     std::unordered_map<std::uint32_t, ReservationId> external_;
 };
 
-Port choose_port(const Plan& plan, const ReserveRequest& request, const Reservation* renewed) {
+// Where an alternate is looked for first: for the same host always at the same place.
+std::uint32_t first_choice(const Endpoint& internal) {
+    std::uint32_t hash = 2166136261;  // FNV-1a
+    const auto mix = [&hash](std::uint8_t byte) { hash = (hash ^ byte) * 16777619U; };
+    std::visit([&](const auto& host) { std::ranges::for_each(host.bytes(), mix); }, internal.host);
+    mix(static_cast<std::uint8_t>(internal.port.value() >> 8U));
+    mix(static_cast<std::uint8_t>(internal.port.value()));
+    return hash;
+}
+
+std::optional<Port> free_alternate(const Plan& plan, const Endpoint& internal,
+                                   const PortRange& alternates,
+                                   std::optional<Port> excluded = std::nullopt) {
+    const unsigned first = alternates.first().value();
+    const unsigned count = alternates.last().value() - first + 1U;
+    const auto start = first_choice(internal) % count;
+    for (unsigned step = 0; step < count; ++step) {
+        const auto candidate = *Port::from(first + (start + step) % count);
+        const bool free =
+            candidate != excluded && plan.find(internal.protocol, candidate) == nullptr;
+        if (free && plan.base().can_be_reserved(internal.protocol, candidate)) return candidate;
+    }
+    return std::nullopt;
+}
+
+// Who asked for a port, and the gateway itself, go before who was only seen on it: that one gets an
+// alternate, or nothing.
+void make_way(Plan& plan, Reservation claimed) {
+    plan.remove(claimed);
+    const auto alternate = free_alternate(plan, claimed.internal, plan.base().claim_alternates(),
+                                          claimed.external_port);
+    if (!alternate) return;
+    claimed.external_port = *alternate;
+    claimed.state = ReservationState::settling;
+    plan.put(claimed);
+}
+
+Port choose_port(Plan& plan, const ReserveRequest& request, const Reservation* renewed) {
     const auto protocol = request.internal.protocol;
     const auto kept = renewed != nullptr ? renewed->external_port : request.internal.port;
     const auto wanted = request.external_port.value_or(kept);
     const auto* owner = plan.find(protocol, wanted);
     const bool kept_port = renewed != nullptr && owner == renewed;
+    if (owner != nullptr && !kept_port && owner->origin == Origin::automatic &&
+        request.on_conflict == OnConflict::fail && plan.base().can_be_reserved(protocol, wanted)) {
+        make_way(plan, *owner);
+        return wanted;
+    }
     const bool free = owner == nullptr && plan.base().can_be_reserved(protocol, wanted);
     if (kept_port || free) return wanted;
     if (request.on_conflict == OnConflict::fail) {
@@ -183,7 +225,8 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
     if (renewed != nullptr && renewed->origin == Origin::configured) refuse_read_only(*renewed);
     const auto external_port = choose_port(plan, request, renewed);
     if (renewed != nullptr) former = renewed;
-    const bool moved = former == nullptr || former->external_port != external_port;
+    const bool moved = former == nullptr || former->external_port != external_port ||
+                       former->origin == Origin::automatic;
 
     const Reservation row{
         .id = former != nullptr ? former->id : plan.new_id(),
@@ -196,6 +239,7 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
         .expires = expiry(request.lifetime, now),
         .last_seen = former != nullptr ? former->last_seen : std::nullopt,
+        .mac = former != nullptr ? former->mac : std::nullopt,
     };
     plan.put(row);
     return row.id;
@@ -229,7 +273,10 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
 }
 
 Reservations::Reservations(const Reservations& other)
-    : next_id_(other.next_id_), pool_(other.pool_), own_ports_(other.own_ports_) {
+    : next_id_(other.next_id_),
+      pool_(other.pool_),
+      claim_alternates_(other.claim_alternates_),
+      own_ports_(other.own_ports_) {
     ReservationDifference everything;
     for (const auto& [id, row] : other.rows_) everything.after.push_back(row);
     apply(everything);
@@ -268,18 +315,26 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     }
     if (old->origin == Origin::configured) refuse_read_only(*old);
     auto row = *old;
+    Plan plan(*this);
+    if (changes.external_port || changes.lifetime) {
+        // Somebody wants it to be so, whatever is seen of the host.
+        if (row.origin == Origin::automatic) row.state = ReservationState::settling;
+        row.origin = Origin::api;
+    }
     if (changes.external_port) {
         const auto* owner = find(row.internal.protocol, *changes.external_port);
         const ProtocolPort wanted{row.internal.protocol, *changes.external_port};
         const bool free = owner == nullptr && can_be_reserved(wanted.protocol, wanted.port);
-        if (owner != old && !free) refuse_port(wanted, owner, *this);
+        const bool makes_way = owner != nullptr && owner->origin == Origin::automatic &&
+                               can_be_reserved(wanted.protocol, wanted.port);
+        if (owner != old && !free && !makes_way) refuse_port(wanted, owner, *this);
+        if (owner != old && makes_way) make_way(plan, *owner);
         row.external_port = *changes.external_port;
         if (owner != old) row.state = ReservationState::settling;
     }
     row.filtering = changes.filtering.value_or(row.filtering);
     row.comment = changes.comment.value_or(row.comment);
     if (changes.lifetime) row.expires = expiry(changes.lifetime, now);
-    Plan plan(*this);
     plan.put(row);
     return std::move(plan).difference();
 }
@@ -328,9 +383,87 @@ ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wan
     return result;
 }
 
+ClaimedDifference Reservations::claim(std::span<const Claim> claims, const ClaimPolicy& policy,
+                                      Time now) const {
+    std::map<MacAddress, std::size_t> of_mac;
+    for (const auto id : claims_) {
+        if (const auto& mac = rows_.at(id).mac) ++of_mac[*mac];
+    }
+    std::size_t total = claims_.size();
+    Plan plan(*this);
+    ClaimedDifference result;
+    for (const auto& [internal, mac] : claims) {
+        if (plan.find(internal) != nullptr) continue;
+        const bool too_many = total >= policy.limit || of_mac[mac] >= policy.limit_per_mac;
+        const bool natural = plan.find(internal.protocol, internal.port) == nullptr &&
+                             can_be_reserved(internal.protocol, internal.port);
+        const auto port = natural ? std::optional(internal.port)
+                                  : free_alternate(plan, internal, policy.alternates);
+        if (too_many || !port) {
+            result.refused.push_back({internal, mac});
+            continue;
+        }
+        ++total;
+        ++of_mac[mac];
+        plan.put({.id = plan.new_id(),
+                  .internal = internal,
+                  .external_port = *port,
+                  .filtering = default_filtering,
+                  .origin = Origin::automatic,
+                  .state = ReservationState::settling,
+                  .comment = {},
+                  .expires = std::nullopt,
+                  .last_seen = now,
+                  .mac = mac});
+    }
+    result.difference = std::move(plan).difference();
+    return result;
+}
+
+ReservationDifference Reservations::leave_own_ports() const {
+    Plan plan(*this);
+    for (const auto id : claims_) {
+        const auto& row = rows_.at(id);
+        if (is_own(row.internal.protocol, row.external_port)) make_way(plan, row);
+    }
+    return std::move(plan).difference();
+}
+
+ReservationDifference Reservations::forget(Time before) const {
+    ReservationDifference result;
+    for (const auto id : claims_) {
+        const auto& row = rows_.at(id);
+        if (!row.last_seen || *row.last_seen <= before) result.before.push_back(row);
+    }
+    return result;
+}
+
+ReservationDifference Reservations::hold_back(const std::set<ProtocolPort>& waiting) const {
+    ReservationDifference result;
+    for (const auto id : claims_) {
+        const auto& row = rows_.at(id);
+        const bool waits = row.state == ReservationState::waiting;
+        const bool should_wait =
+            waiting.contains(ProtocolPort{row.internal.protocol, row.external_port});
+        if (waits == should_wait) continue;
+        result.before.push_back(row);
+        result.after.push_back(row);
+        result.after.back().state =
+            should_wait ? ReservationState::waiting : ReservationState::settling;
+    }
+    return result;
+}
+
+void Reservations::saw(const Endpoint& internal, Time now) {
+    const auto found = by_internal_.find(internal);
+    if (found != by_internal_.end()) rows_.at((*found)->id).last_seen = now;
+}
+
 void Reservations::set_state(std::span<const ReservationId> ids, ReservationState state) {
     for (const auto id : ids) {
-        if (const auto found = rows_.find(id); found != rows_.end()) found->second.state = state;
+        const auto found = rows_.find(id);
+        if (found == rows_.end() || found->second.state == ReservationState::waiting) continue;
+        found->second.state = state;
     }
 }
 
@@ -344,11 +477,13 @@ void Reservations::apply(const ReservationDifference& difference) {
         by_internal_.erase(by_internal_.find(row.internal));
         if (row.expires) by_expiry_.erase({*row.expires, row.id});
         slot(row) = nobody;
+        claims_.erase(row.id);
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) {
         if (row.expires) by_expiry_.emplace(*row.expires, row.id);
         slot(row) = row.id;
+        if (row.origin == Origin::automatic) claims_.insert(claims_.end(), row.id);
         by_internal_.insert(&rows_.emplace_hint(rows_.end(), row.id, row)->second);
         next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
     }

@@ -14,12 +14,17 @@ void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
 
 void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scope,
                                 std::vector<ReservationId> rows) {
-    order({.removed = {}, .added = std::move(mappings)}, scope, std::move(rows));
+    std::ranges::sort(rows);
+    open_.push_back({++ordered_, std::move(rows)});
+    settler_.settle({.ticket = ordered_,
+                     .mappings = {.removed = {}, .added = std::move(mappings)},
+                     .scope = scope,
+                     .look = true});
     everything_ = ordered_;
 }
 
 std::vector<ReservationId> Settling::take_report() {
-    const auto report = settler_.take_report();
+    auto report = settler_.take_report();
     if (!report) return {};
     reported_ = report->ticket;
     deleted_ += report->deleted;
@@ -27,8 +32,9 @@ std::vector<ReservationId> Settling::take_report() {
     if (!done) {
         failure_ = report->failure;
         failed_ = reported_;
-    } else {
-        overloads_ = report->overloads;
+    }
+    if (report->seen) {
+        look_ = Look{*std::move(report->seen), std::move(report->spared), report->spared_left_out};
     }
     if (done && everything_ > failed_ && everything_ <= reported_) {
         failure_.clear();

@@ -32,6 +32,7 @@ constexpr std::array migrations{
     ") STRICT;"
     "CREATE TABLE counter (generation INTEGER NOT NULL, next_id INTEGER NOT NULL) STRICT;"
     "INSERT INTO counter VALUES (0, 1);",
+    "ALTER TABLE reservation ADD COLUMN mac TEXT;",  // NULL: not claimed
 };
 
 // The file is not a database of Porthole's, or not one any more.
@@ -65,6 +66,11 @@ class Statement {
     }
     Statement& bind(int place, std::optional<Time> value) {
         if (value) return bind(place, std::int64_t{value->time_since_epoch().count()});
+        check(sqlite3_bind_null(statement_.get(), place));
+        return *this;
+    }
+    Statement& bind(int place, const std::optional<MacAddress>& value) {
+        if (value) return bind(place, to_text(*value));
         check(sqlite3_bind_null(statement_.get(), place));
         return *this;
     }
@@ -120,6 +126,11 @@ T stored(std::string_view column, const std::string& text) {
     }
 }
 
+std::optional<MacAddress> stored_mac(const std::string& text) {
+    if (text.empty()) return std::nullopt;
+    return stored<MacAddress>("mac", text);
+}
+
 Port stored_port(std::int64_t value) {
     const auto port = value < 0 ? std::nullopt : Port::from(static_cast<std::uint64_t>(value));
     if (!port) throw Unusable(fmt::format("port {} in it", value));
@@ -155,7 +166,7 @@ class Store::Database {
         execute("PRAGMA synchronous = FULL");
         execute("PRAGMA journal_size_limit = 4456448");
         migrate();
-        insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?)");
+        insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
         count_.emplace(handle_.get(),
                        "UPDATE counter SET generation = ?, next_id = max(next_id, ?)");
@@ -184,6 +195,7 @@ class Store::Database {
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),
+                .mac = stored_mac(select.text(10)),
             });
         }
         try {
@@ -206,6 +218,7 @@ class Store::Database {
             .bind(8, to_text(row.comment))
             .bind(9, row.expires)
             .bind(10, row.last_seen)
+            .bind(11, row.mac)
             .run();
     }
     void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }

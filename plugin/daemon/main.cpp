@@ -2,6 +2,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <system_error>
 
 #include "core/event_loop.hpp"
@@ -13,6 +15,7 @@
 #include "netlink/sock_diag.hpp"
 #include "nft/conntrack_settler.hpp"
 #include "nft/firewall_table.hpp"
+#include "nft/flow_watch.hpp"
 #include "options.hpp"
 #include "sources.hpp"
 
@@ -27,6 +30,17 @@ OpenedStore open_store(const std::filesystem::path& directory) {
     return opened;
 }
 
+// The rule that reports flows can only be made where somebody can hear of them.
+std::unique_ptr<nft::FlowWatch> watch_flows(Gateway& gateway) {
+    try {
+        return std::make_unique<nft::FlowWatch>();
+    } catch (const Error& error) {
+        log::warning("watching-failed", "no ports are claimed for hosts: {}", error.what());
+        gateway.cannot_watch(error.what());
+        return nullptr;
+    }
+}
+
 void run(const Options& options) {
     block_signals();
     const auto read = [&options] { return read_configuration(options); };
@@ -39,6 +53,7 @@ void run(const Options& options) {
     nft::FirewallTable table;
     nft::ConntrackSettler settler;
     Gateway gateway(std::move(configuration), open_store(options.state), table, settler, now);
+    const auto watch = watch_flows(gateway);
     gateway.start(reader.read());
 
     dbus::Service service(bus, gateway, read);
@@ -47,6 +62,10 @@ void run(const Options& options) {
     TableSource table_changes(table, gateway);
     SettlerSource settled(settler, gateway);
     ExpirySource expiry(gateway, now);
+    ClaimSource claims(gateway);
+    LookSource looks(gateway);
+    std::optional<WatchSource> seen;
+    if (watch) seen.emplace(*watch, gateway);
     EventLoop loop;
     SignalSource signals(loop, [&gateway, &read] {
         try {
@@ -60,6 +79,9 @@ void run(const Options& options) {
     loop.add(interfaces);
     loop.add(listeners);
     loop.add(table_changes);
+    if (seen) loop.add(*seen);
+    loop.add(claims);
+    loop.add(looks);
     loop.add(settled);
     loop.add(expiry);
     loop.add(service);

@@ -102,8 +102,6 @@ void ListenerSource::dispatch() {
     try {
         gateway_.own_ports_changed(
             own_ports_.update(reader_.read(), gateway_.perimeter().scope.wan_addresses));
-        constexpr unsigned looks_between_settlings = 5;
-        if (++looks_ % looks_between_settlings == 0) gateway_.settle_own_ports();
         failed_ = false;
     } catch (const Error& error) {
         if (!failed_) {
@@ -112,6 +110,55 @@ void ListenerSource::dispatch() {
         }
         failed_ = true;
     }
+}
+
+Interest WatchSource::prepare() { return {watch_.descriptor(), POLLIN, std::nullopt}; }
+
+void WatchSource::dispatch() { gateway_.saw(watch_.take()); }
+
+Interest ClaimSource::prepare() {
+    const bool wanted = gateway_.has_candidates();
+    monitor_.listen(wanted);
+    if (!wanted) {
+        next_.reset();
+        return {};
+    }
+    // Who comes next is likely to come soon.
+    constexpr milliseconds gather{50};
+    if (!next_) next_ = std::max<Clock::time_point>(Clock::now() + gather, not_before_);
+    const auto left = std::chrono::ceil<milliseconds>(*next_ - Clock::now());
+    return {monitor_.descriptor(), POLLIN, std::max(left, milliseconds(0))};
+}
+
+void ClaimSource::dispatch() {
+    const auto now = Clock::now();
+    if (monitor_.changed() && next_) next_ = std::max(not_before_, std::min(*next_, now));
+    if (!next_ || *next_ > now) return;
+    // The next answer comes with a notification; who does not answer is given up some time.
+    constexpr std::chrono::seconds look_again{1};
+    constexpr std::chrono::seconds rest{1};
+    next_ = now + look_again;
+    try {
+        const auto generation = gateway_.generation();
+        for (const auto& host : gateway_.claim(neighbours_.read())) neighbours_.probe(host);
+        if (gateway_.generation() != generation) not_before_ = now + rest;
+        failed_ = false;
+    } catch (const Error& error) {
+        if (!failed_) log::error("claim-failed", "no port is claimed: {}", error.what());
+        failed_ = true;
+    }
+}
+
+Interest LookSource::prepare() {
+    const auto left =
+        std::chrono::ceil<milliseconds>(last_ + gateway_.look_interval() - Clock::now());
+    return {-1, 0, std::max(left, milliseconds(0))};
+}
+
+void LookSource::dispatch() {
+    if (last_ + gateway_.look_interval() > Clock::now()) return;
+    last_ = Clock::now();
+    gateway_.look();
 }
 
 PortRange ephemeral_ports() {

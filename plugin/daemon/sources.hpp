@@ -8,9 +8,11 @@
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "core/own_ports.hpp"
+#include "netlink/neighbour_table.hpp"
 #include "netlink/rtnetlink.hpp"
 #include "netlink/sock_diag.hpp"
 #include "nft/firewall_table.hpp"
+#include "nft/flow_watch.hpp"
 
 namespace porthole {
 
@@ -98,8 +100,53 @@ class ListenerSource : public EventSource {
     OwnPorts own_ports_;
     Gateway& gateway_;
     Clock::time_point next_ = Clock::now();
-    unsigned looks_ = 0;
     bool failed_ = false;
+};
+
+/// Passes on who sends from watched ports.
+class WatchSource : public EventSource {
+  public:
+    WatchSource(nft::FlowWatch& watch, Gateway& gateway) : watch_(watch), gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    nft::FlowWatch& watch_;
+    Gateway& gateway_;
+};
+
+/// Finds out whether those who were seen are there, and has their ports claimed: several at once,
+/// as every change wears flash memory out.
+class ClaimSource : public EventSource {
+  public:
+    explicit ClaimSource(Gateway& gateway) : gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    netlink::NeighbourTable neighbours_;
+    netlink::NeighbourMonitor monitor_;
+    Gateway& gateway_;
+    std::optional<Clock::time_point> next_;  // nothing: nobody waits
+    Clock::time_point not_before_;
+    bool failed_ = false;
+};
+
+/// Has all flows looked at from time to time.
+class LookSource : public EventSource {
+  public:
+    explicit LookSource(Gateway& gateway) : gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    Gateway& gateway_;
+    Clock::time_point last_ = Clock::now();
 };
 
 /// The ports that the kernel chooses from for programs that name none.

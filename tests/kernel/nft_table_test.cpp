@@ -78,6 +78,9 @@ constexpr auto house_configuration = R"(
 masquerade = true
 exempt = ["10.99.0.0/16", "192.168.77.0/24"]
 
+[auto]
+ports = "51820-51822"
+
 [[reservation]]
 host = "192.168.2.2"
 protocol = "udp"

@@ -56,7 +56,7 @@ class OwnPortsTest : public testing::Test {
     UdpSocket open_tunnel() { return UdpSocket(sites.gateway_a, tunnel); }
 
     lab::TwoSites sites;
-    lab::Porthole porthole{sites.gateway_a};
+    lab::Porthole porthole{sites.gateway_a, "[auto]\nenabled = false\n"};
     std::unique_ptr<BusClient> client;
     UdpSocket a1{sites.a1, tunnel};
     UdpSocket remote{sites.outside, tunnel};

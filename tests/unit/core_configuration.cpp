@@ -119,7 +119,7 @@ filtering = "endpoint-independent"
     EXPECT_THAT(
         errors,
         Pointwise(Begins(),
-                  {"1:1: colour: unknown key; allowed here: wan, lan, nat, reservation",
+                  {"1:1: colour: unknown key; allowed here: wan, lan, nat, auto, reservation",
                    "2:18: lan.interfaces: expected an array of strings, found a string",
                    "3:5: lan.interface: unknown key; allowed here: interfaces",
                    "5:23: wan.interfaces[1]: invalid \"a b\": expected an interface name",
@@ -196,10 +196,11 @@ TEST(ConfigurationTest, SaysWhereTheTomlIsBroken) {
 }
 
 TEST(ConfigurationTest, WritesOneLineForEachError) {
-    EXPECT_THAT([] { parse_configuration("\nwam = 1\nnat.masquerade = 0\n", "/etc/p.toml"); },
-                ThrowsMessage<InvalidArgument>(
-                    "/etc/p.toml:2:1: wam: unknown key; allowed here: wan, lan, nat, reservation\n"
-                    "/etc/p.toml:3:18: nat.masquerade: expected true or false, found an integer"));
+    EXPECT_THAT(
+        [] { parse_configuration("\nwam = 1\nnat.masquerade = 0\n", "/etc/p.toml"); },
+        ThrowsMessage<InvalidArgument>(
+            "/etc/p.toml:2:1: wam: unknown key; allowed here: wan, lan, nat, auto, reservation\n"
+            "/etc/p.toml:3:18: nat.masquerade: expected true or false, found an integer"));
 }
 
 TEST(ConfigurationTest, IsReadFromAFile) {

@@ -141,7 +141,9 @@ TEST(PerimeterTest, ListsInterfacesByNameWithAllTheirAddresses) {
     EXPECT_EQ(perimeter.interfaces[1].name.text(), "eth1");
     EXPECT_EQ(perimeter.interfaces[2].name.text(), "wan");
     EXPECT_EQ(perimeter.interfaces[1].addresses, all<Address>({"192.168.3.1", "2001:db8::1"}));
-    EXPECT_EQ(perimeter_of({}), Perimeter());
+    Perimeter nothing;
+    nothing.scope.watched = ClaimPolicy().ports;
+    EXPECT_EQ(perimeter_of({}), nothing);
 }
 
 TEST(PerimeterTest, TranslatesThePrivateIpv4NetworksOfTheLansWithoutNestedOnes) {

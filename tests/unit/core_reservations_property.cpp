@@ -266,7 +266,7 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
             case 1:
             case 2: {
                 const auto request = random.request();
-                const auto origin = random.one_in(4) ? Origin::automatic : Origin::api;
+                const auto origin = Origin::api;
                 both([&] { return reservations_.reserve(request, origin, now_); },
                      [&] { after.reserve(request, origin, now_); });
                 break;

@@ -69,12 +69,20 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
     status.counters = {.unsolicited = 1, .displaced = 2, .guarded = 3};
     status.rebuilds = 4;
     status.settled_flows = 5;
+    status.watched = PortRange::from(Port::constant<51820>(), Port::constant<51899>());
+    status.claims = 2;
+    status.claims_refused = 6;
+    status.conflicts = 7;
     status.warnings = {"forwarding is off"};
 
     const auto answer = to_dictionary(status);
-    EXPECT_THAT(answer, ElementsAre(Key("counters"), Key("generation"), Key("lans"),
-                                    Key("masquerade"), Key("others"), Key("own-ports"),
-                                    Key("reservations"), Key("wans"), Key("warnings")));
+    EXPECT_THAT(answer,
+                ElementsAre(Key("claims"), Key("conflicts"), Key("counters"), Key("generation"),
+                            Key("lans"), Key("masquerade"), Key("others"), Key("own-ports"),
+                            Key("reservations"), Key("wans"), Key("warnings"), Key("watched")));
+    EXPECT_EQ(answer.at("watched").get<std::string>(), "51820-51899");
+    EXPECT_EQ(answer.at("claims").get<std::uint32_t>(), 2U);
+    EXPECT_EQ(answer.at("conflicts").get<std::uint32_t>(), 7U);
     EXPECT_TRUE(answer.at("masquerade").get<bool>());
     EXPECT_THAT(answer.at("own-ports").get<std::vector<std::string>>(), ElementsAre("53/udp"));
     EXPECT_EQ(answer.at("reservations").get<std::uint32_t>(), 3U);
@@ -83,7 +91,8 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
                 ElementsAre("forwarding is off"));
     const auto counters = answer.at("counters").get<Dictionary>();
     const auto counter = [&](const char* name) { return counters.at(name).get<std::uint64_t>(); };
-    EXPECT_EQ(counters.size(), 5U);
+    EXPECT_EQ(counters.size(), 6U);
+    EXPECT_EQ(counter("claims-refused"), 6U);
     EXPECT_EQ(counter("unsolicited"), 1U);
     EXPECT_EQ(counter("displaced"), 2U);
     EXPECT_EQ(counter("guarded"), 3U);

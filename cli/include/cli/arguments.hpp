@@ -46,9 +46,11 @@ struct Release {
     Dictionary options;
 };
 
+struct ListConflicts {};
+
 struct Monitor {};
 
-using Command = std::variant<Status, List, Reserve, Change, Release, Monitor>;
+using Command = std::variant<Status, List, Reserve, Change, Release, ListConflicts, Monitor>;
 
 struct Invocation {
     Command command;

@@ -37,10 +37,30 @@ Row to_row(const std::tuple<Fields...>& wire) {
     return std::apply([](const Fields&... field) { return Row{field...}; }, wire);
 }
 
+/// A conflict as the service shows it.
+struct ConflictRow {
+    std::uint64_t id = 0;
+    std::string cause;
+    std::string state;
+    std::string protocol;
+    std::uint16_t port = 0;
+    std::int64_t since = 0;  ///< Unix seconds
+    std::string explanation;
+    std::vector<std::string> actions;
+    Dictionary evidence;
+};
+
+/// From the contract's (tsssqxsasa{sv}).
+template <typename... Fields>
+ConflictRow to_conflict(const std::tuple<Fields...>& wire) {
+    return std::apply([](const Fields&... field) { return ConflictRow{field...}; }, wire);
+}
+
 /// null for a D-Bus type that the contract does not use.
 Json to_json(const sdbus::Variant& value);
 Json to_json(const Dictionary& dictionary);
 Json to_json(const Row& row);
+Json to_json(const ConflictRow& conflict);
 
 using Cells = std::vector<std::string>;
 
@@ -52,6 +72,11 @@ std::string table(const std::vector<Cells>& lines);
 std::string reservation_table(const std::vector<Row>& rows);
 /// The cells of one row without headings, for a line of its own.
 std::string reservation_line(const Row& row);
+
+/// Two lines for every conflict.
+std::string conflict_table(const std::vector<ConflictRow>& conflicts);
+/// What one conflict means.
+std::string conflict_line(const ConflictRow& conflict);
 
 /// What `portholectl status` says to people; `status` is what it says with --json.
 std::string status_text(const Json& status);

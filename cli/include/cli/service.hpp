@@ -18,6 +18,7 @@ struct Announcement {
     bool reset = false;  ///< everything may have changed
     std::vector<Row> changed;
     std::vector<std::uint64_t> removed;
+    std::optional<ConflictRow> conflict;  ///< that was detected or resolved; then nothing else
 };
 
 /// The service on the system bus, or on the one that DBUS_SYSTEM_BUS_ADDRESS names. Everything
@@ -33,6 +34,7 @@ class Service {
     std::pair<std::vector<Row>, std::uint64_t> list(const Dictionary& query);
     Row reserve(const Reserve& request);
     Row change(const Change& request);
+    std::vector<ConflictRow> conflicts();
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);
     /// Calls `announced` until the service leaves the bus, which it reports by throwing. `ready` is
@@ -41,6 +43,7 @@ class Service {
 
   private:
     class Proxy final : public sdbus::ProxyInterfaces<org::porthole::Gateway1::Reservations_proxy,
+                                                      org::porthole::Gateway1::Conflicts_proxy,
                                                       org::porthole::Gateway1::Manager_proxy> {
       public:
         explicit Proxy(sdbus::IConnection& connection);
@@ -49,6 +52,9 @@ class Service {
         Proxy& operator=(const Proxy&) = delete;
         Proxy(Proxy&&) = delete;
         Proxy& operator=(Proxy&&) = delete;
+
+        using org::porthole::Gateway1::Conflicts_proxy::List;
+        using org::porthole::Gateway1::Reservations_proxy::List;
 
         /// Nothing is subscribed before this is called.
         void subscribe(Announced announced);
@@ -60,6 +66,11 @@ class Service {
         void onChanged(const std::uint64_t& generation, const std::vector<Wire>& changed,
                        const std::vector<std::uint64_t>& removed) override;
         void onReset(const std::uint64_t& generation) override;
+        using WireConflict =
+            sdbus::Struct<std::uint64_t, std::string, std::string, std::string, std::uint16_t,
+                          std::int64_t, std::string, std::vector<std::string>, Dictionary>;
+        void onDetected(const WireConflict& conflict) override;
+        void onResolved(const WireConflict& conflict) override;
 
         Announced announced_;
     };

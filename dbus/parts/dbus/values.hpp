@@ -25,6 +25,11 @@ using RequestRow =
 /// (tq), an answer of ReserveMany
 using ReservedRow = sdbus::Struct<std::uint64_t, std::uint16_t>;
 
+/// (tsssqxsasa{sv}), a conflict
+using ConflictRow =
+    sdbus::Struct<std::uint64_t, std::string, std::string, std::string, std::uint16_t, std::int64_t,
+                  std::string, std::vector<std::string>, Dictionary>;
+
 /// The fields of a struct, for structured bindings.
 template <typename... Fields>
 const std::tuple<Fields...>& fields(const sdbus::Struct<Fields...>& row) {

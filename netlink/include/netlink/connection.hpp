@@ -55,7 +55,8 @@ class Connection {
               const std::function<void()>& restart);
     static constexpr int max_attempts = 10;
 
-    [[nodiscard]] Transport& transport() { return *transport_; }
+    /// What it speaks over. The kernel may announce things there, too.
+    [[nodiscard]] Transport& transport() const { return *transport_; }
 
   private:
     // False: what was dumped changed meanwhile.

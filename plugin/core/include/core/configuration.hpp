@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "core/claims.hpp"
 #include "core/firewall.hpp"
 #include "types/interfaces.hpp"
 #include "types/reservation.hpp"
@@ -27,6 +28,7 @@ struct Configuration {
     std::optional<std::vector<Network>> nat_sources;  ///< nothing: the LANs' private networks
     std::vector<Network> nat_exempt;
     PortRange pool = default_pool;
+    ClaimPolicy claims;
     std::vector<StaticReservation> reservations;
     bool operator==(const Configuration&) const = default;
 };

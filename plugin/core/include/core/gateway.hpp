@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/configuration.hpp"
+#include "core/conflicts.hpp"
 #include "core/firewall.hpp"
 #include "core/journal.hpp"
 #include "core/perimeter.hpp"
@@ -24,6 +25,10 @@ struct GatewayStatus {
     FirewallCounters counters;
     std::uint64_t rebuilds = 0;         ///< how often somebody's change of the table was undone
     std::uint64_t settled_flows = 0;    ///< flows that were deleted to settle reservations
+    std::optional<PortRange> watched;   ///< UDP ports that are claimed for hosts seen on them
+    std::size_t claims = 0;             ///< automatic reservations
+    std::uint64_t claims_refused = 0;   ///< by a limit, or for want of a port
+    std::size_t conflicts = 0;          ///< open ones
     std::vector<std::string> warnings;  ///< what keeps Porthole from doing its work, one line each
 };
 
@@ -43,6 +48,9 @@ class Gateway {
     Gateway(Configuration configuration, OpenedStore opened, FirewallBackend& firewall,
             Settler& settler, Clock clock);
 
+    /// Nobody reports new flows from watched ports, so none are watched. To be called before
+    /// start().
+    void cannot_watch(std::string reason) { cannot_watch_ = std::move(reason); }
     /// Loads what was stored, takes over the configuration's reservations and puts everything into
     /// the kernel. To be called once, before anything else.
     void start(const InterfaceSnapshot& interfaces);
@@ -62,8 +70,18 @@ class Gateway {
     /// Follows the ports that the gateway itself has (see OwnPorts). What a reservation has stays
     /// the reservation's.
     void own_ports_changed(std::vector<ProtocolPort> ports);
-    /// Settles the flows on the gateway's own ports once more, where others still overload them.
-    void settle_own_ports();
+    /// Takes in who was seen sending: owners stay, hosts on watched ports may get what they use.
+    void saw(const Sightings& sightings);
+    /// Somebody was seen, and waits for claim().
+    [[nodiscard]] bool has_candidates() const { return !candidates_.empty(); }
+    /// Claims ports for those who were seen and are confirmed neighbours. Returns who is to be
+    /// asked whether he is there.
+    std::vector<LinkNeighbour> claim(std::span<const Neighbour> neighbours);
+    /// Has all flows looked at: who is still there, and what stands against the reservations.
+    /// settled() takes in the answer.
+    void look();
+    /// When to look again after a look.
+    [[nodiscard]] std::chrono::seconds look_interval() const;
     /// Releases what has run out.
     void expire();
     /// Puts the table back that somebody else has changed, and settles all flows anew.
@@ -81,6 +99,7 @@ class Gateway {
     [[nodiscard]] const Perimeter& perimeter() const { return perimeter_; }
     [[nodiscard]] const Settling& settling() const { return settling_; }
     [[nodiscard]] GatewayStatus status() const;
+    [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
     /// What has changed and was not announced yet.
     [[nodiscard]] Journal& journal() { return journal_; }
 
@@ -88,6 +107,10 @@ class Gateway {
     [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
                                           const InterfaceSnapshot& interfaces) const;
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
+    void digest(const Look& look);
+    void forget_idle_claims(Time now);
+    void store_last_seen(Time now);
+    void find_conflicts();
     void require_generation(IfGeneration expected) const;
     void commit(const ReservationDifference& change);
     void commit(const ReservationDifference& change, const Perimeter& perimeter);
@@ -114,6 +137,14 @@ class Gateway {
     bool diverged_ = false;
     Journal journal_;
     std::vector<std::string> configuration_refused_;
+    std::string cannot_watch_;
+    Candidates candidates_;
+    std::uint64_t claims_refused_ = 0;
+    std::vector<SparedFlow> spared_;  // found by the last look
+    Conflicts conflicts_;
+    Time idle_since_{};   // claims that were seen since then are not idle, whatever they say
+    Time last_look_{};    // was digested then
+    Time last_stored_{};  // what was seen
 };
 
 }  // namespace porthole

@@ -43,6 +43,11 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
 /// Whether packets from this host are translated. Hosts known by MAC address are not yet.
 bool is_nat_source(const Scope& scope, const HostKey& host);
 
+/// The index of the LAN link that this host is on; nothing for one behind another router, for the
+/// gateway itself and for what cannot be a host's address.
+std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
+                               const Address& host);
+
 /// Throws InvalidArgument where `host` is not in a network whose sources are translated, or is
 /// the network's own or the gateway's own address; Refused (`unsupported`) for MAC addresses and
 /// IPv6 hosts.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/claims.hpp"
 #include "core/firewall.hpp"
 #include "types/reservation.hpp"
 
@@ -63,6 +64,12 @@ struct ConfiguredDifference {
     std::vector<std::string> refused;  ///< "reservation[1]: …", what stands against it
 };
 
+/// The way to new automatic reservations, and who got none.
+struct ClaimedDifference {
+    ReservationDifference difference;
+    std::vector<Claim> refused;  ///< by a limit, or because no port is left
+};
+
 /// The filtering of a reservation whose request names none.
 constexpr auto default_filtering = Filtering::address_and_port_dependent;
 
@@ -101,13 +108,32 @@ class Reservations {
     [[nodiscard]] ConfiguredDifference configure(std::span<const ReserveRequest> wanted,
                                                  Time now) const;
 
+    /// Reserves for hosts that were seen and have no reservation yet. Each gets its own port as
+    /// external port; where that is not to be had, an alternate: always the same one, as long as
+    /// nobody else has it.
+    [[nodiscard]] ClaimedDifference claim(std::span<const Claim> claims, const ClaimPolicy& policy,
+                                          Time now) const;
+    /// Has claims make way that are on the gateway's own ports.
+    [[nodiscard]] ReservationDifference leave_own_ports() const;
+    /// Removes the automatic rows that were seen last at `before` or earlier.
+    [[nodiscard]] ReservationDifference forget(Time before) const;
+    /// Puts automatic rows into force, or out of force, so that those of `waiting` wait and no
+    /// others do. It holds external ports.
+    [[nodiscard]] ReservationDifference hold_back(const std::set<ProtocolPort>& waiting) const;
+
     void apply(const ReservationDifference& difference);
-    /// Sets the state of those of these rows that are there.
+    /// The row of this endpoint, if there is one, was seen at `now`.
+    void saw(const Endpoint& internal, Time now);
+    /// Sets the state of those of these rows that are there and do not wait.
     void set_state(std::span<const ReservationId> ids, ReservationState state);
 
     /// The external ports that cannot be reserved; rows that have one already keep it.
     [[nodiscard]] const PortRange& pool() const { return pool_; }
     void set_pool(const PortRange& pool) { pool_ = pool; }
+
+    /// Where a claim goes that has to make way for somebody who asked.
+    [[nodiscard]] const PortRange& claim_alternates() const { return claim_alternates_; }
+    void set_claim_alternates(const PortRange& alternates) { claim_alternates_ = alternates; }
 
     /// The ports that the gateway itself has, sorted: nobody can reserve them; rows that have one
     /// already keep it.
@@ -132,6 +158,8 @@ class Reservations {
     /// Ordered by id.
     [[nodiscard]] const std::map<ReservationId, Reservation>& rows() const { return rows_; }
     [[nodiscard]] std::size_t size() const { return rows_.size(); }
+    /// The automatic rows.
+    [[nodiscard]] const std::set<ReservationId>& claims() const { return claims_; }
     [[nodiscard]] ReservationId next_id() const { return next_id_; }
 
     /// The same rows; ids given out in between do not matter.
@@ -155,11 +183,13 @@ class Reservations {
     };
     std::set<const Reservation*, ByInternal> by_internal_;  // they point into rows_
     std::set<std::pair<Time, ReservationId>> by_expiry_;
+    std::set<ReservationId> claims_;
     // Per protocol, the owner of every external port; id 0: free. Empty until the first
     // reservation.
     std::array<std::vector<ReservationId>, 2> by_external_;
     ReservationId next_id_{1};
     PortRange pool_ = default_pool;
+    PortRange claim_alternates_ = ClaimPolicy().alternates;
     std::vector<ProtocolPort> own_ports_;
 };
 

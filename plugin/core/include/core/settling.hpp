@@ -2,10 +2,19 @@
 #pragma once
 
 #include <deque>
+#include <optional>
+#include <utility>
 
 #include "core/settler.hpp"
 
 namespace porthole {
+
+/// What a look at all flows has found.
+struct Look {
+    std::vector<Sighting> seen;       ///< owners, and hosts on watched ports, that have flows
+    std::vector<SparedFlow> spared;   ///< live flows that stand against the mappings
+    std::size_t spared_left_out = 0;  ///< so many more of them
+};
 
 /// Keeps account of what was ordered from a Settler, for which reservations, and what is done.
 class Settling {
@@ -15,7 +24,8 @@ class Settling {
     /// Orders that flows agree with these mappings; `rows` are theirs.
     void order(const SetDifference<Mapping>& mappings, const Scope& scope,
                std::vector<ReservationId> rows);
-    /// The same for all mappings that there are: when it is done, earlier failures are made good.
+    /// The same for all mappings that there are, and a look at all flows: when it is done, earlier
+    /// failures are made good.
     void order_everything(std::vector<Mapping> mappings, const Scope& scope,
                           std::vector<ReservationId> rows);
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
@@ -28,9 +38,8 @@ class Settling {
     [[nodiscard]] std::uint64_t reported() const { return reported_; }
     /// Why flows may still be wrong; empty: they are not. order_everything() makes it good.
     [[nodiscard]] const std::string& failure() const { return failure_; }
-    /// How many live flows of others are on the gateway's own ports; one of the gateway's to the
-    /// same remote would have to make way.
-    [[nodiscard]] std::size_t overloads() const { return overloads_; }
+    /// What the last look has found, if it was not taken yet.
+    [[nodiscard]] std::optional<Look> take_look() { return std::exchange(look_, std::nullopt); }
     /// How many flows were deleted so far.
     [[nodiscard]] std::uint64_t deleted() const { return deleted_; }
 
@@ -44,7 +53,7 @@ class Settling {
     std::uint64_t ordered_ = 0;
     std::uint64_t reported_ = 0;
     std::uint64_t deleted_ = 0;
-    std::size_t overloads_ = 0;
+    std::optional<Look> look_;
     std::uint64_t everything_ = 0;  // the newest order for everything
     std::uint64_t failed_ = 0;      // the newest order that was not done
     std::string failure_;

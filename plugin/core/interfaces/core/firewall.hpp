@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -16,11 +17,15 @@ struct Mapping {
     Address host;
     Port internal_port;
     Port external_port;
+    /// Made for a host that did not ask: live flows that contradict it stay as they are. The packet
+    /// filter makes no difference, only the settler does.
+    bool claimed = false;
     bool operator==(const Mapping&) const = default;
     /// By external port first: it tells most mappings apart, and is quick to compare.
     auto operator<=>(const Mapping& other) const {
-        return std::tie(external_port, protocol, internal_port, host) <=>
-               std::tie(other.external_port, other.protocol, other.internal_port, other.host);
+        return std::tie(external_port, protocol, internal_port, host, claimed) <=>
+               std::tie(other.external_port, other.protocol, other.internal_port, other.host,
+                        other.claimed);
     }
 };
 
@@ -40,6 +45,8 @@ struct Scope {
     /// there, and whoever may come in there at all still does.
     std::vector<ProtocolPort> own_ports = {};
     PortRange pool = default_pool;  ///< what displaced flows leave from
+    /// UDP ports from which new flows of hosts are reported, unless a mapping has them.
+    std::optional<PortRange> watched = std::nullopt;
     bool operator==(const Scope&) const = default;
 };
 
@@ -60,7 +67,7 @@ struct SetDifference {
     bool operator==(const SetDifference&) const = default;
 };
 
-/// The way from one Firewall to another with the same pool.
+/// The way from one Firewall to another with the same pool and the same watched ports.
 struct FirewallDifference {
     SetDifference<InterfaceName> wans = {};
     SetDifference<InterfaceName> masquerade_wans = {};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/firewall.hpp"
+#include "core/sighting.hpp"
 
 namespace porthole {
 
@@ -18,6 +19,23 @@ struct SettleOrder {
     SetDifference<Mapping> mappings;
     /// Where the NAT applies, from this order on.
     Scope scope;
+    /// Also report which owners and which hosts on watched ports have flows.
+    bool look = false;
+};
+
+/// A live flow that stands against the mappings and was left alone.
+struct SparedFlow {
+    enum class Why : std::uint8_t {
+        overload,  ///< another's, from the port that a claim or the gateway itself has
+        remapped,  ///< of a claim's owner, from another port than the claim's
+        answered,  ///< came for a reserved port, and the gateway itself has answered
+    };
+    Why why;
+    Sighting from;   ///< who has begun it; for `answered`: the remote
+    Address remote;  ///< whom with; for `answered`: the gateway
+    Port remote_port;
+    Port external_port;  ///< what it uses on the WAN
+    auto operator<=>(const SparedFlow&) const = default;
 };
 
 /// What has become of orders.
@@ -26,9 +44,11 @@ struct SettleReport {
     std::uint64_t ticket = 0;
     std::size_t deleted = 0;  ///< flows that contradicted the mappings
     std::string failure;      ///< empty: none; else flows may still contradict them
-    /// Live flows that were left alone on the gateway's own ports, as no flow of the gateway's was
-    /// in their way.
-    std::size_t overloads = 0;
+    /// Sorted; `spared_left_out` more did not fit.
+    std::vector<SparedFlow> spared = {};
+    std::size_t spared_left_out = 0;
+    /// Nothing: nobody has looked. Sorted, without duplicates.
+    std::optional<std::vector<Sighting>> seen = std::nullopt;
 };
 
 /// Deletes the flows in conntrack that contradict the mappings, so that their next packets are

@@ -30,7 +30,7 @@ enum class Origin : std::uint8_t {
 enum class ReservationState : std::uint8_t {
     settling,  ///< right for new flows, old wrong ones are being purged
     active,
-    waiting,  ///< the host has no address now
+    waiting,  ///< not in force: the host has no address now, or others still use the port
 };
 
 /// Free text that people attach to a reservation.
@@ -69,6 +69,8 @@ struct Reservation {
     Comment comment;
     std::optional<Time> expires;    ///< nothing: never
     std::optional<Time> last_seen;  ///< nothing: never
+    /// Of the host that an automatic reservation was made for; nothing for others.
+    std::optional<MacAddress> mac = std::nullopt;
     bool operator==(const Reservation&) const = default;
 };
 

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "nft/flow_watch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_log.h>
+#include <netinet/ip.h>
+
+#include "netlink/message.hpp"
+#include "netlink/socket.hpp"
+#include "skeleton.hpp"
+
+namespace porthole::nft {
+namespace {
+
+constexpr std::uint16_t log_type(unsigned message) {
+    return static_cast<std::uint16_t>(NFNL_SUBSYS_ULOG << 8U | message);
+}
+
+// A command about the table's group.
+void configure(netlink::Batch& batch, std::string name,
+               const std::function<void(nlmsghdr*)>& attributes) {
+    batch.add(std::move(name), log_type(NFULNL_MSG_CONFIG), 0, [&attributes](nlmsghdr* message) {
+        auto* header =
+            static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
+        header->nfgen_family = AF_UNSPEC;
+        header->version = NFNETLINK_V0;
+        header->res_id = htons(watch_group);
+        attributes(message);
+    });
+}
+
+netlink::FinalizedBatch bind_group() {
+    const auto number = std::to_string(watch_group);
+    netlink::Batch batch;
+    configure(batch, "listen to NFLOG group " + number, [](nlmsghdr* message) {
+        nfulnl_msg_config_cmd command{};
+        command.command = NFULNL_CFG_CMD_BIND;
+        mnl_attr_put(message, NFULA_CFG_CMD, sizeof(command), &command);
+    });
+    configure(batch, "configure NFLOG group " + number, [](nlmsghdr* message) {
+        constexpr std::uint32_t headers = 64;  // the rule asks for no more
+        nfulnl_msg_config_mode mode{};
+        mode.copy_range = htonl(headers);
+        mode.copy_mode = NFULNL_COPY_PACKET;
+        mnl_attr_put(message, NFULA_CFG_MODE, sizeof(mode), &mode);
+        mnl_attr_put_u16(message, NFULA_CFG_FLAGS, htons(NFULNL_CFG_F_SEQ));
+        constexpr std::uint32_t longest_wait = 1;  // in hundredths of a second
+        mnl_attr_put_u32(message, NFULA_CFG_TIMEOUT, htonl(longest_wait));
+    });
+    return std::move(batch).finalize();
+}
+
+std::uint16_t u16_at(std::span<const std::byte> bytes, std::size_t offset) {
+    std::uint16_t value = 0;
+    std::memcpy(&value, bytes.data() + offset, sizeof(value));
+    return ntohs(value);
+}
+
+// The source of a packet that begins with its IP header.
+std::optional<Sighting> source_of(std::span<const std::byte> packet) {
+    constexpr std::size_t shortest_header = 20;
+    constexpr std::size_t source_offset = 12;
+    if (packet.size() < shortest_header) return std::nullopt;
+    const auto version = std::to_integer<unsigned>(packet[0]) >> 4U;
+    const auto header_bytes = (std::to_integer<std::size_t>(packet[0]) & 0xFU) * 4;
+    const bool later_fragment = (u16_at(packet, 6) & IP_OFFMASK) != 0;
+    const auto protocol = Protocol{std::to_integer<std::uint8_t>(packet[9])};
+    if (version != 4 || header_bytes < shortest_header || later_fragment ||
+        packet.size() < header_bytes + 2 ||
+        (protocol != Protocol::udp && protocol != Protocol::tcp)) {
+        return std::nullopt;
+    }
+    std::array<std::uint8_t, 4> address{};
+    std::memcpy(address.data(), packet.data() + source_offset, address.size());
+    const auto port = Port::from(u16_at(packet, header_bytes));
+    if (!port) return std::nullopt;
+    return Sighting{*Address::from_bytes(address), protocol, *port};
+}
+
+}  // namespace
+
+std::optional<LoggedPacket> decode_logged_packet(const nlmsghdr* message) {
+    if (message->nlmsg_type != log_type(NFULNL_MSG_PACKET)) return std::nullopt;
+    const auto attributes = netlink::Attributes::of(message, sizeof(nfgenmsg));
+    if (!attributes) return std::nullopt;
+    const auto packet = attributes->payload(NFULA_PAYLOAD);
+    const auto sequence = attributes->u32(NFULA_SEQ);
+    const auto from = packet ? source_of(*packet) : std::nullopt;
+    if (!from || !sequence) return std::nullopt;
+    return LoggedPacket{*from, ntohl(*sequence)};
+}
+
+FlowWatch::FlowWatch() : FlowWatch(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)) {}
+
+FlowWatch::FlowWatch(std::unique_ptr<netlink::Transport> transport)
+    : connection_(std::move(transport)) {
+    connection_.execute(bind_group());
+}
+
+Sightings FlowWatch::take() {
+    Sightings result;
+    const bool complete =
+        netlink::receive_all(connection_.transport(), buffer_, [&](const nlmsghdr* message) {
+            const auto packet = decode_logged_packet(message);
+            if (!packet) return;
+            // A gap: the kernel counts what it could not deliver, too.
+            if (last_ && packet->sequence != *last_ + 1) result.lost = true;
+            last_ = packet->sequence;
+            result.seen.push_back(packet->from);
+        });
+    result.lost |= !complete;
+    std::ranges::sort(result.seen);
+    result.seen.erase(std::unique(result.seen.begin(), result.seen.end()), result.seen.end());
+    return result;
+}
+
+}  // namespace porthole::nft
