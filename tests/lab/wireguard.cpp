@@ -106,20 +106,32 @@ void WireGuard::configure(std::uint16_t listen_port,
         fmt::format("[Interface]\nPrivateKey = {}\nListenPort = {}\n", private_key_, listen_port);
     for (const auto& peer : peers) {
         text += fmt::format(
-            "[Peer]\nPublicKey = {}\nEndpoint = {}\nAllowedIPs = {}\nPersistentKeepalive = {}\n",
-            peer.public_key, to_text(peer.endpoint), peer.allowed_ips, peer.keepalive);
+            "[Peer]\nPublicKey = {}\n{}AllowedIPs = {}\nPersistentKeepalive = {}\n",
+            peer.public_key,
+            peer.endpoint ? fmt::format("Endpoint = {}\n", to_text(*peer.endpoint)) : "",
+            peer.allowed_ips, peer.keepalive);
     }
     output_of(host_, {"wg", "setconf", interface_, "/dev/stdin"}, {.input = text});
 }
 
+std::string WireGuard::endpoint_of(const std::string& public_key) const {
+    return shown("endpoints", public_key);
+}
+
 bool WireGuard::has_shaken_hands_with(const std::string& public_key) const {
-    std::istringstream lines(output_of(host_, {"wg", "show", interface_, "latest-handshakes"}));
+    const auto when = shown("latest-handshakes", public_key);
+    return !when.empty() && when != "0";
+}
+
+// What `wg show` says about one peer; empty if it has none of this key.
+std::string WireGuard::shown(const std::string& what, const std::string& public_key) const {
+    std::istringstream lines(output_of(host_, {"wg", "show", interface_, what}));
     std::string key;
-    long long when = 0;
-    while (lines >> key >> when) {
-        if (key == public_key) return when != 0;
+    std::string value;
+    while (lines >> key >> value) {
+        if (key == public_key) return value;
     }
-    return false;
+    return {};
 }
 
 }  // namespace porthole::lab

@@ -16,7 +16,7 @@ namespace porthole::lab {
 /// A remote as wg(8) configures it.
 struct WireGuardPeer {
     std::string public_key;
-    SocketAddress endpoint;
+    std::optional<SocketAddress> endpoint;  ///< nothing: learnt from its first handshake
     std::string allowed_ips;
     unsigned keepalive = 5;  ///< seconds
 };
@@ -42,11 +42,14 @@ class WireGuard {
 
     /// Sets the port and the peers. From now on it sends, with a keepalive at once.
     void configure(std::uint16_t listen_port, const std::vector<WireGuardPeer>& peers) const;
+    /// Where this peer is, as far as is known: "192.0.2.1:51820", or "(none)".
+    [[nodiscard]] std::string endpoint_of(const std::string& public_key) const;
     /// Whether there was ever a handshake with this peer.
     [[nodiscard]] bool has_shaken_hands_with(const std::string& public_key) const;
 
   private:
     void start_userspace();
+    [[nodiscard]] std::string shown(const std::string& what, const std::string& public_key) const;
     const Namespace& host_;
     std::string interface_;
     std::string private_key_;
