@@ -270,6 +270,7 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             report.failure = error.what();
         }
         report.ticket = orders.back().ticket;
+        report.took = std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begun);
         {
             const std::lock_guard lock(mutex_);
             if (report_) {

@@ -6,7 +6,7 @@
 namespace porthole::nft {
 namespace {
 
-constexpr std::size_t port_count = 65536;
+constexpr std::size_t chunk_ports = 256;
 constexpr std::array protocols{Protocol::tcp, Protocol::udp};
 
 // With repetitions.
@@ -35,8 +35,9 @@ PortUse::PortUse(const Firewall& firewall) {
 
 std::uint32_t& PortUse::count(const ProtocolPort& port) {
     auto& counts = counts_.at(port.protocol == protocols[0] ? 0 : 1);
-    if (counts.empty()) counts.resize(port_count);
-    return counts[port.port.value()];
+    auto& chunk = counts.at(port.port.value() / chunk_ports);
+    if (chunk.empty()) chunk.resize(chunk_ports);
+    return chunk[port.port.value() % chunk_ports];
 }
 
 SetDifference<ProtocolPort> PortUse::change(const FirewallDifference& difference) {
@@ -64,9 +65,12 @@ SetDifference<ProtocolPort> PortUse::change(const FirewallDifference& difference
 std::vector<ProtocolPort> PortUse::used() const {
     std::vector<ProtocolPort> result;
     for (std::size_t i = 0; i < counts_.size(); ++i) {
-        for (unsigned port = 1; port < counts_.at(i).size(); ++port) {
-            if (counts_.at(i)[port] == 0) continue;
-            result.push_back({protocols.at(i), *Port::from(port)});
+        for (std::size_t chunk = 0; chunk < counts_.at(i).size(); ++chunk) {
+            const auto& counts = counts_.at(i).at(chunk);
+            for (std::size_t place = 0; place < counts.size(); ++place) {
+                if (counts[place] == 0) continue;
+                result.push_back({protocols.at(i), *Port::from(chunk * chunk_ports + place)});
+            }
         }
     }
     return result;

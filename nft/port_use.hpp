@@ -25,7 +25,8 @@ class PortUse {
   private:
     std::uint32_t& count(const ProtocolPort& port);
 
-    std::array<std::vector<std::uint32_t>, 2> counts_;  // tcp, udp; empty: none
+    // tcp, udp; in chunks of neighbouring ports, empty where none is used
+    std::array<std::array<std::vector<std::uint32_t>, 256>, 2> counts_;
 };
 
 }  // namespace porthole::nft

@@ -6,7 +6,16 @@
 namespace porthole {
 
 void Candidates::add(const Sighting& seen, int link_index, Time now) {
-    if (waiting_.size() < capacity) waiting_.try_emplace(seen, Waiting{link_index, now});
+    if (waiting_.contains(seen)) return;
+    const Sighting first_of_host{seen.host, Protocol{}, Port::constant<1>()};
+    std::size_t of_address = 0;
+    for (auto i = waiting_.lower_bound(first_of_host); i != waiting_.end() && i->first.host == seen.host; ++i) ++of_address;
+    if (of_address >= capacity_per_address) return;
+    if (waiting_.size() >= capacity) {
+        waiting_.erase(std::ranges::min_element(
+            waiting_, {}, [](const auto& entry) { return entry.second.since; }));
+    }
+    waiting_.emplace(seen, Waiting{link_index, now});
 }
 
 std::vector<Claim> Candidates::take_confirmed(std::span<const Neighbour> neighbours, Time now) {

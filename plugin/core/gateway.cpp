@@ -190,10 +190,12 @@ void Gateway::look() {
     settling_.order_everything(mappings_of(reservations_), perimeter_.scope, {});
 }
 
-std::chrono::seconds Gateway::look_interval() const {
-    constexpr std::chrono::seconds while_something_is_wrong{10};
-    constexpr std::chrono::seconds usual{60};
-    return spared_.empty() ? usual : while_something_is_wrong;
+std::chrono::milliseconds Gateway::look_interval() const {
+    constexpr std::chrono::milliseconds while_something_is_wrong{10'000};
+    constexpr std::chrono::milliseconds usual{60'000};
+    constexpr int rest_factor = 100;  // where there are many flows, looking takes long
+    return std::max(spared_.empty() ? usual : while_something_is_wrong,
+                    rest_factor * settling_.took());
 }
 
 void Gateway::digest(const Look& look) {

@@ -28,6 +28,7 @@ std::vector<ReservationId> Settling::take_report() {
     if (!report) return {};
     reported_ = report->ticket;
     deleted_ += report->deleted;
+    took_ = report->took;
     const bool done = report->failure.empty();
     if (!done) {
         failure_ = report->failure;

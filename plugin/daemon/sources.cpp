@@ -24,13 +24,14 @@ constexpr milliseconds longest_wait{60'000};
 
 constexpr milliseconds look_at_sockets{2'000};
 
-// What a large change took in between, malloc would keep for the next one. Its settling is the last
-// that is done for it.
-void give_back_memory() {
+// What a start or a large change took in between, malloc would keep for the next one. Its settling is
+// the last that is done for it. `rested`: nothing was given back for a while.
+bool give_back_memory(bool rested) {
 #ifdef __GLIBC__
-    constexpr std::size_t much = 1 << 20;
-    if (mallinfo2().fordblks > much) malloc_trim(0);
+    const std::size_t much = rested ? 1 << 16 : 1 << 20;
+    if (mallinfo2().fordblks > much) return malloc_trim(0) != 0;
 #endif
+    return false;
 }
 
 sigset_t our_signals() {
@@ -178,7 +179,9 @@ Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry
 void SettlerSource::dispatch() {
     const auto reported = gateway_.settling().reported();
     gateway_.settled();
-    give_back_memory();
+    constexpr std::chrono::seconds rest{30};
+    const auto now = Clock::now();
+    if (give_back_memory(now - gave_back_ >= rest)) gave_back_ = now;
     const auto& failure = gateway_.settling().failure();
     if (failure.empty()) {
         retry_.done();

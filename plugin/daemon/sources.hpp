@@ -80,9 +80,11 @@ class SettlerSource : public EventSource {
     void dispatch() override;
 
   private:
+    using Clock = std::chrono::steady_clock;
     Settler& settler_;
     Gateway& gateway_;
     Retry retry_;
+    Clock::time_point gave_back_{};  // memory
 };
 
 /// Makes the gateway follow the sockets that it has itself: by looking, as nobody tells.

@@ -68,6 +68,8 @@ class Service {
     [[nodiscard]] std::size_t memory(const std::string& line);
     /// The CPU time of the thread that serves the bus, in seconds.
     [[nodiscard]] double cpu_time();
+    /// That of all its threads.
+    [[nodiscard]] double cpu_time_of_all();
 
   private:
     lab::Porthole porthole_;

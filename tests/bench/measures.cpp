@@ -12,6 +12,7 @@ const std::vector<Measure>& measures() {
         {"memory", "resident memory", measure_memory},
         {"packets", "cost of a new flow and of an established packet", measure_packets},
         {"settle", "settling among 10,000 flows of others", measure_settle},
+        {"watch", "watching while others open 10,000 flows a second", measure_watch},
         {"restore", "a deleted table until it is back", measure_restore},
     };
     return all;

@@ -21,6 +21,7 @@ Lines measure_start(const Options& options);
 Lines measure_memory(const Options& options);
 Lines measure_packets(const Options& options);
 Lines measure_settle(const Options& options);
+Lines measure_watch(const Options& options);
 Lines measure_restore(const Options& options);
 
 /// One measurement that can be asked for by name.

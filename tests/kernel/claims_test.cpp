@@ -276,6 +276,29 @@ TEST_F(ClaimsTest, AreOnlyForHostsThatAreThere) {
     EXPECT_FALSE(comes_true([&] { return !claims_of(forged).empty(); }, lab::Duration(7'000)));
 }
 
+class ManyPortsTest : public ClaimsTest {
+  protected:
+    ManyPortsTest() : ClaimsTest("[auto]\nports = \"51000-56999\"\n") {}
+};
+
+// One host sends from thousands of ports: it gets what one host gets, and others get theirs.
+TEST_F(ManyPortsTest, OfOneHostKeepNobodyElseOut) {
+    start();
+    constexpr unsigned ports = 5000;
+    for (unsigned i = 0; i < ports; ++i) {
+        const auto port = static_cast<std::uint16_t>(51000 + i);
+        if (port == wireguard) continue;
+        UdpSocket(sites.a1, port).send_to(remote_end, "mine");
+        if (i == ports / 2) a2.send_to(remote_end, "second");
+    }
+    EXPECT_EQ(claim_of(second_host).get<4>(), wireguard);
+    ASSERT_TRUE(comes_true([&] { return counter("claims-refused") != 0; }));
+    EXPECT_THAT(claims_of(first_host), SizeIs(8));
+    const UdpSocket other(sites.outside, 7);
+    EXPECT_EQ(lab::exchange(a2, other, at(addresses::outside, 7)),
+              at(addresses::a_wan, wireguard));
+}
+
 class NoClaimsTest : public ClaimsTest {
   protected:
     NoClaimsTest() : ClaimsTest("[auto]\nenabled = false\n") {}

@@ -36,8 +36,11 @@ struct Claim {
 /// whoever forges addresses could take every port otherwise. Bounded.
 class Candidates {
   public:
-    /// No more of them wait at a time; further ones are seen again when they send again.
+    /// No more of them wait at a time: the next one takes the place of who waits longest.
     static constexpr std::size_t capacity = 1024;
+    /// So many ports of one address wait at a time; further ones are seen again when they send
+    /// again.
+    static constexpr std::size_t capacity_per_address = 16;
     /// So long a host may take to answer.
     static constexpr std::chrono::seconds patience{5};
 

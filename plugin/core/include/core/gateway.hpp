@@ -81,7 +81,7 @@ class Gateway {
     /// settled() takes in the answer.
     void look();
     /// When to look again after a look.
-    [[nodiscard]] std::chrono::seconds look_interval() const;
+    [[nodiscard]] std::chrono::milliseconds look_interval() const;
     /// Releases what has run out.
     void expire();
     /// Puts the table back that somebody else has changed, and settles all flows anew.

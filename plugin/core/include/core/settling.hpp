@@ -40,6 +40,8 @@ class Settling {
     [[nodiscard]] const std::string& failure() const { return failure_; }
     /// What the last look has found, if it was not taken yet.
     [[nodiscard]] std::optional<Look> take_look() { return std::exchange(look_, std::nullopt); }
+    /// How long the last walk through all flows took.
+    [[nodiscard]] std::chrono::milliseconds took() const { return took_; }
     /// How many flows were deleted so far.
     [[nodiscard]] std::uint64_t deleted() const { return deleted_; }
 
@@ -54,6 +56,7 @@ class Settling {
     std::uint64_t reported_ = 0;
     std::uint64_t deleted_ = 0;
     std::optional<Look> look_;
+    std::chrono::milliseconds took_{};
     std::uint64_t everything_ = 0;  // the newest order for everything
     std::uint64_t failed_ = 0;      // the newest order that was not done
     std::string failure_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,6 +45,7 @@ struct SettleReport {
     std::uint64_t ticket = 0;
     std::size_t deleted = 0;  ///< flows that contradicted the mappings
     std::string failure;      ///< empty: none; else flows may still contradict them
+    std::chrono::milliseconds took{};  ///< the last walk through all flows
     /// Sorted; `spared_left_out` more did not fit.
     std::vector<SparedFlow> spared = {};
     std::size_t spared_left_out = 0;
