@@ -97,6 +97,16 @@ std::optional<SparedFlow> spare(SparedFlow::Why why, const Flow& flow) {
                       *external_port};
 }
 
+std::vector<std::pair<Sighting, Port>> corrected(const FlowJudge& judge,
+                                                 const std::vector<Flow>& wrong) {
+    std::map<Sighting, Port> owners;
+    for (const auto& flow : wrong) {
+        const auto used = Port::from(flow.reply.destination.port);
+        if (used && judge.is_owners(flow)) owners.insert_or_assign(sighting(flow), *used);
+    }
+    return {owners.begin(), owners.end()};
+}
+
 std::string text(const FlowEnd& end) {
     return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
 }
@@ -278,6 +288,7 @@ void ConntrackSettler::work(const std::stop_token& stop) {
                 if (!report.seen && report_->seen) {
                     report.seen = std::move(report_->seen);
                     report.spared = std::move(report_->spared);
+                    report.corrected = std::move(report_->corrected);
                 }
                 if (report.failure.empty()) report.failure = report_->failure;
             }
@@ -348,6 +359,7 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     };
     std::erase_if(suspects, [&](const Flow& flow) { return !is_wrong(flow); });
     std::ranges::sort(report.spared);
+    report.corrected = corrected(judge, suspects);
     report.deleted = conntrack_->remove(suspects);
     return report;
 }

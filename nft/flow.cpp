@@ -138,10 +138,14 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     return flow.seen_reply ? FlowVerdict::answered : FlowVerdict::wrong;
 }
 
+bool FlowJudge::is_owners(const Flow& flow) const {
+    return external_ports_.contains(endpoint_key(flow.protocol, flow.original.source));
+}
+
 bool FlowJudge::looks_for(const Flow& flow) const {
     if (!looks_ || is_gateways(flow)) return false;
+    if (is_owners(flow)) return true;
     const auto& from = flow.original.source;
-    if (external_ports_.contains(endpoint_key(flow.protocol, from))) return true;
     const auto port = Port::from(from.port);
     return flow.protocol == Protocol::udp && port && scope_.watched &&
            scope_.watched->contains(*port) && flow.source_translated() &&

@@ -71,6 +71,8 @@ class FlowJudge {
     }
     /// The WANs, from the newest order.
     [[nodiscard]] const std::vector<InterfaceName>& wans() const { return scope_.wans; }
+    /// Whether the owner of a mapping began the flow.
+    [[nodiscard]] bool is_owners(const Flow& flow) const;
     /// Whether it is of interest that this flow is there.
     [[nodiscard]] bool looks_for(const Flow& flow) const;
     /// Whether somebody wants to know what is there.

@@ -56,6 +56,15 @@ netlink::FinalizedBatch bind_group() {
     return std::move(batch).finalize();
 }
 
+// Whatever kind of packet it is about.
+std::optional<std::uint32_t> sequence_of(const nlmsghdr* message) {
+    if (message->nlmsg_type != log_type(NFULNL_MSG_PACKET)) return std::nullopt;
+    const auto attributes = netlink::Attributes::of(message, sizeof(nfgenmsg));
+    const auto sequence = attributes ? attributes->u32(NFULA_SEQ) : std::nullopt;
+    if (!sequence) return std::nullopt;
+    return ntohl(*sequence);
+}
+
 std::uint16_t u16_at(std::span<const std::byte> bytes, std::size_t offset) {
     std::uint16_t value = 0;
     std::memcpy(&value, bytes.data() + offset, sizeof(value));
@@ -107,12 +116,14 @@ Sightings FlowWatch::take() {
     Sightings result;
     const bool complete =
         netlink::receive_all(connection_.transport(), buffer_, [&](const nlmsghdr* message) {
-            const auto packet = decode_logged_packet(message);
-            if (!packet) return;
+            const auto sequence = sequence_of(message);
+            if (!sequence) return;
             // A gap: the kernel counts what it could not deliver, too.
-            if (last_ && packet->sequence != *last_ + 1) result.lost = true;
-            last_ = packet->sequence;
-            result.seen.push_back(packet->from);
+            if (last_ && *sequence != *last_ + 1) result.lost = true;
+            last_ = sequence;
+            if (const auto packet = decode_logged_packet(message)) {
+                result.seen.push_back(packet->from);
+            }
         });
     result.lost |= !complete;
     std::ranges::sort(result.seen);

@@ -9,7 +9,9 @@ void Candidates::add(const Sighting& seen, int link_index, Time now) {
     if (waiting_.contains(seen)) return;
     const Sighting first_of_host{seen.host, Protocol{}, Port::constant<1>()};
     std::size_t of_address = 0;
-    for (auto i = waiting_.lower_bound(first_of_host); i != waiting_.end() && i->first.host == seen.host; ++i) ++of_address;
+    for (auto i = waiting_.lower_bound(first_of_host);
+         i != waiting_.end() && i->first.host == seen.host; ++i)
+        ++of_address;
     if (of_address >= capacity_per_address) return;
     if (waiting_.size() >= capacity) {
         waiting_.erase(std::ranges::min_element(

@@ -225,6 +225,27 @@ bool overlap(const PortRange& a, const PortRange& b) {
     return a.first() <= b.last() && b.first() <= a.last();
 }
 
+// The ranges of claims, the pool, and the ranges themselves are apart.
+void check_ranges(Reader& reader, const toml::table& root, const Configuration& configuration) {
+    const auto& claims = configuration.claims;
+    if (!claims.enabled) return;
+    const auto keep_apart = [&](const char* key, const PortRange& range, const PortRange& other,
+                                std::string_view other_name) {
+        if (!overlap(range, other)) return;
+        // Where one of them stands; defaults stand nowhere.
+        toml::source_position at = root.source().begin;
+        for (const auto& place : {std::pair("nat", "pool"), std::pair("auto", key)}) {
+            if (const auto node = root[place.first][place.second]) at = node.node()->source().begin;
+        }
+        reader.fail(at, Reader::join("auto", key),
+                    fmt::format("invalid \"{}\": expected a range apart from {} ({})",
+                                to_text(range), other_name, to_text(other)));
+    };
+    keep_apart("ports", claims.ports, configuration.pool, "nat.pool");
+    keep_apart("alternates", claims.alternates, configuration.pool, "nat.pool");
+    keep_apart("alternates", claims.alternates, claims.ports, "auto.ports");
+}
+
 void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
     const auto* table = reader.table(root, "auto");
     if (table == nullptr) return;
@@ -247,18 +268,6 @@ void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
     };
     limit("limit", claims.limit);
     limit("limit-per-mac", claims.limit_per_mac);
-    const auto keep_apart = [&](const char* key, const PortRange& range, const PortRange& other,
-                                std::string_view other_name) {
-        if (!overlap(range, other)) return;
-        const auto* node = table->get(key);
-        const auto at = (node != nullptr ? *node : *static_cast<const toml::node*>(table)).source();
-        reader.fail(at.begin, Reader::join("auto", key),
-                    fmt::format("invalid \"{}\": expected a range apart from {} ({})",
-                                to_text(range), other_name, to_text(other)));
-    };
-    keep_apart("ports", claims.ports, result.pool, "nat.pool");
-    keep_apart("alternates", claims.alternates, result.pool, "nat.pool");
-    keep_apart("alternates", claims.alternates, claims.ports, "auto.ports");
 }
 
 std::optional<StaticReservation> read_reservation(Reader& reader, const toml::table& table,
@@ -357,6 +366,7 @@ Configuration parse_configuration(std::string_view text, const std::string& file
     read_interfaces(reader, root, result);
     read_nat(reader, root, result);
     read_auto(reader, root, result);
+    check_ranges(reader, root, result);
     read_reservations(reader, root, result);
     auto errors = reader.take_errors();
     if (!errors.empty()) throw ConfigurationInvalid(file, std::move(errors));

@@ -8,11 +8,12 @@
 namespace porthole {
 namespace {
 
-constexpr std::array<std::pair<ConflictCause, std::string_view>, 5> cause_names{{
+constexpr std::array<std::pair<ConflictCause, std::string_view>, 6> cause_names{{
     {ConflictCause::port_wanted_twice, "port-wanted-twice"},
     {ConflictCause::overload, "overload"},
     {ConflictCause::remapped, "remapped"},
     {ConflictCause::own_listener, "own-listener"},
+    {ConflictCause::foreign_nat, "foreign-nat"},
     {ConflictCause::answered_inbound, "answered-inbound"},
 }};
 
@@ -48,6 +49,11 @@ std::string explanation(const Conflict& conflict) {
         case ConflictCause::own_listener:
             return "the gateway itself receives on " + to_text(port) + ", which is reserved for " +
                    owner + ": through a WAN nobody gets there";
+        case ConflictCause::foreign_nat:
+            return "new flows of " + other + " keep leaving from port " + used + " instead of " +
+                   to_text(port) +
+                   ": another rule translates them first (nft list ruleset; a nat " +
+                   "chain in postrouting with a priority below srcnat - 10)";
         case ConflictCause::answered_inbound:
             break;
     }
@@ -62,6 +68,8 @@ std::vector<std::string> actions(const Conflict& conflict) {
         case ConflictCause::overload:
         case ConflictCause::remapped:
             return {"wait", "reserve"};
+        case ConflictCause::foreign_nat:
+            return {"change-foreign-rule", "exempt"};
         case ConflictCause::own_listener:
         case ConflictCause::answered_inbound:
             break;

@@ -109,7 +109,9 @@ void Gateway::release(std::span<const ReservationId> ids, IfGeneration if_genera
 
 void Gateway::reload(Configuration configuration) {
     const auto old_pool = reservations_.pool();
+    const auto old_alternates = reservations_.claim_alternates();
     reservations_.set_pool(configuration.pool);
+    reservations_.set_claim_alternates(configuration.claims.alternates);
     try {
         const auto configured = reservations_.configure(requests_of(configuration), clock_());
         if (!configured.refused.empty()) {
@@ -118,11 +120,13 @@ void Gateway::reload(Configuration configuration) {
         commit(configured.difference, perimeter_for(configuration, interfaces_));
     } catch (...) {
         reservations_.set_pool(old_pool);
+        reservations_.set_claim_alternates(old_alternates);
         throw;
     }
     configuration_ = std::move(configuration);
     configuration_refused_.clear();
-    reservations_.set_claim_alternates(configuration_.claims.alternates);
+    candidates_ = {};  // who is still there is seen by the look that follows
+    look();
 }
 
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
@@ -164,7 +168,6 @@ std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours)
     const auto now = clock_();
     const auto confirmed = candidates_.take_confirmed(neighbours, now);
     const auto claimed = reservations_.claim(confirmed, configuration_.claims, now);
-    claims_refused_ += claimed.refused.size();
     if (!claimed.difference.empty()) {
         try {
             commit(claimed.difference);
@@ -183,6 +186,7 @@ std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours)
         }
         look();
     }
+    claims_refused_ += claimed.refused.size();
     return candidates_.take_unasked();
 }
 
@@ -194,14 +198,19 @@ std::chrono::milliseconds Gateway::look_interval() const {
     constexpr std::chrono::milliseconds while_something_is_wrong{10'000};
     constexpr std::chrono::milliseconds usual{60'000};
     constexpr int rest_factor = 100;  // where there are many flows, looking takes long
-    return std::max(spared_.empty() ? usual : while_something_is_wrong,
-                    rest_factor * settling_.took());
+    const bool fine = spared_.empty() && corrected_.empty();
+    return std::max(fine ? usual : while_something_is_wrong, rest_factor * settling_.took());
 }
 
 void Gateway::digest(const Look& look) {
     const auto now = clock_();
     saw({look.seen, false});
     spared_ = look.spared;
+    auto before = std::exchange(corrected_, {});
+    for (const auto& [owner, used] : look.corrected) {
+        const auto known = before.find(owner);
+        corrected_.insert({owner, {known != before.end() ? known->second.since : now, used}});
+    }
     // Whoever uses the port of a claim keeps it while he does: the claim is in force afterwards.
     std::set<ProtocolPort> overloaded;
     for (const auto& flow : spared_) {
@@ -221,6 +230,12 @@ void Gateway::forget_idle_claims(Time now) {
     constexpr std::chrono::hours longest_grace{24};
     const auto pause = now - std::exchange(last_look_, now);
     if (pause < pause.zero() || pause > impossible_pause) idle_since_ = now;
+    if (pause < pause.zero()) {
+        for (const auto id : reservations_.claims()) {
+            const auto& row = *reservations_.find(id);
+            if (row.last_seen && *row.last_seen > now) reservations_.saw(row.internal, now);
+        }
+    }
     const auto idle = configuration_.claims.idle;
     if (now - idle_since_ < std::min<std::chrono::seconds>(idle, longest_grace)) return;
     const auto change = reservations_.forget(now - idle);
@@ -240,12 +255,13 @@ void Gateway::store_last_seen(Time now) {
     for (const auto& [id, row] : reservations_.rows()) {
         if (row.last_seen && *row.last_seen > last_stored_) seen.after.push_back(row);
     }
+    if (!seen.after.empty()) {
+        seen.before = seen.after;
+        auto transaction = store_.begin();
+        transaction.write(seen, generation_);
+        transaction.commit();
+    }
     last_stored_ = now;
-    if (seen.after.empty()) return;
-    seen.before = seen.after;
-    auto transaction = store_.begin();
-    transaction.write(seen, generation_);
-    transaction.commit();
 }
 
 void Gateway::find_conflicts() {
@@ -285,11 +301,24 @@ void Gateway::find_conflicts() {
                   text(row.internal.host, row.internal.port)}]
             .used = row.external_port;
     }
+    // Once is an accident: the rules were away, or came after the flow.
+    constexpr std::chrono::seconds too_long{5};
+    const auto now = clock_();
+    for (const auto& [owner, corrected] : corrected_) {
+        const auto& [host, protocol, port] = owner;
+        const auto* row = reservations_.find(Endpoint{host, protocol, port});
+        if (row == nullptr || now - corrected.since < too_long) continue;
+        findings[{ConflictCause::foreign_nat,
+                  {protocol, row->external_port},
+                  to_text(host),
+                  text(host, port)}]
+            .used = corrected.used;
+    }
     for (const auto& port : own_ports_) {
         if (reservations_.find(port.protocol, port.port) == nullptr) continue;
         findings[{ConflictCause::own_listener, port, owner_of(port), gateway}];
     }
-    conflicts_.update(findings, clock_());
+    conflicts_.update(findings, now);
 }
 
 std::vector<ProtocolPort> Gateway::unreserved_own_ports() const {

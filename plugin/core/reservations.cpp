@@ -239,7 +239,6 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
         .expires = expiry(request.lifetime, now),
         .last_seen = former != nullptr ? former->last_seen : std::nullopt,
-        .mac = former != nullptr ? former->mac : std::nullopt,
     };
     plan.put(row);
     return row.id;
@@ -320,6 +319,7 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
         // Somebody wants it to be so, whatever is seen of the host.
         if (row.origin == Origin::automatic) row.state = ReservationState::settling;
         row.origin = Origin::api;
+        row.mac.reset();
     }
     if (changes.external_port) {
         const auto* owner = find(row.internal.protocol, *changes.external_port);

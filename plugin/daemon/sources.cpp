@@ -178,7 +178,11 @@ Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry
 
 void SettlerSource::dispatch() {
     const auto reported = gateway_.settling().reported();
-    gateway_.settled();
+    try {
+        gateway_.settled();
+    } catch (const Error& error) {
+        log::error("look-failed", "claims do not follow what was seen yet: {}", error.what());
+    }
     constexpr std::chrono::seconds rest{30};
     const auto now = Clock::now();
     if (give_back_memory(now - gave_back_ >= rest)) gave_back_ = now;

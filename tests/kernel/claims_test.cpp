@@ -276,6 +276,35 @@ TEST_F(ClaimsTest, AreOnlyForHostsThatAreThere) {
     EXPECT_FALSE(comes_true([&] { return !claims_of(forged).empty(); }, lab::Duration(7'000)));
 }
 
+// Another table translates first, and would whatever we delete.
+TEST_F(ClaimsTest, AreInConflictWithARuleThatDecidesFirst) {
+    lab::output_of(sites.gateway_a, {"nft", "-f", "-"}, {.input = R"(table ip first {
+    chain out {
+        type nat hook postrouting priority 50
+        udp sport 51820 oifname "wan" snat to 203.0.113.1:5000
+    }
+})"});
+    start();
+    client->reserve(first_host, "udp", wireguard);
+    a1.send_to(remote_end, "mine");
+    UdpSocket(sites.a2, 51825).send_to(remote_end, "a claim has all flows looked at");
+    claim_of(second_host);
+    const auto sends = [&](auto condition) {
+        return comes_true(
+            [&] {
+                a1.send_to(remote_end, "mine");
+                return condition();
+            },
+            lab::Duration(40'000));
+    };
+    ASSERT_TRUE(sends([&] { return !conflicts("foreign-nat").empty(); })) << porthole.log();
+    const auto found = conflicts("foreign-nat").at(0);
+    EXPECT_EQ(found.get<4>(), wireguard);
+    EXPECT_EQ(found.get<8>().at("used-port").get<std::uint16_t>(), 5000);
+    lab::output_of(sites.gateway_a, {"nft", "delete", "table", "ip", "first"});
+    EXPECT_TRUE(sends([&] { return conflicts("foreign-nat").empty(); }));
+}
+
 class ManyPortsTest : public ClaimsTest {
   protected:
     ManyPortsTest() : ClaimsTest("[auto]\nports = \"51000-56999\"\n") {}
@@ -295,8 +324,7 @@ TEST_F(ManyPortsTest, OfOneHostKeepNobodyElseOut) {
     ASSERT_TRUE(comes_true([&] { return counter("claims-refused") != 0; }));
     EXPECT_THAT(claims_of(first_host), SizeIs(8));
     const UdpSocket other(sites.outside, 7);
-    EXPECT_EQ(lab::exchange(a2, other, at(addresses::outside, 7)),
-              at(addresses::a_wan, wireguard));
+    EXPECT_EQ(lab::exchange(a2, other, at(addresses::outside, 7)), at(addresses::a_wan, wireguard));
 }
 
 class NoClaimsTest : public ClaimsTest {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <chrono>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -14,7 +15,9 @@ namespace porthole {
 namespace {
 
 using namespace support;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pointwise;
 using ::testing::StartsWith;
@@ -167,6 +170,109 @@ TEST(ConfigurationTest, RefusesAnInterfaceOnBothSides) {
 std::string row(std::string_view host, std::string_view protocol, std::string_view ports) {
     return "[[reservation]]\nhost = \"" + std::string(host) + "\"\nprotocol = \"" +
            std::string(protocol) + "\"\n" + std::string(ports) + "\n";
+}
+
+TEST(ConfigurationTest, HasEverythingThatTheFileSaysOfClaims) {
+    const auto claims = parse_configuration(R"(
+[auto]
+enabled = false
+ports = "3478-3479"
+alternates = "40000-40999"
+idle-days = 30
+limit = 7
+limit-per-mac = 2
+)",
+                                            "porthole.toml")
+                            .claims;
+    EXPECT_FALSE(claims.enabled);
+    EXPECT_EQ(claims.ports, parse<PortRange>("", "3478-3479"));
+    EXPECT_EQ(claims.alternates, parse<PortRange>("", "40000-40999"));
+    EXPECT_EQ(claims.idle, std::chrono::days(30));
+    EXPECT_EQ(claims.limit, 7U);
+    EXPECT_EQ(claims.limit_per_mac, 2U);
+    EXPECT_EQ(parse_configuration("[auto]\n", "porthole.toml"), Configuration());
+    EXPECT_EQ(parse_configuration("auto.enabled = true\n", "porthole.toml"), Configuration());
+}
+
+TEST(ConfigurationTest, TakesTheLeastAndTheMostOfClaims) {
+    const auto least = parse_configuration("auto = { idle-days = 1, limit = 1, limit-per-mac = 1 }",
+                                           "porthole.toml");
+    EXPECT_EQ(least.claims.idle, std::chrono::days(1));
+    EXPECT_EQ(least.claims.limit, 1U);
+    EXPECT_EQ(least.claims.limit_per_mac, 1U);
+    const auto most = parse_configuration(
+        "auto = { idle-days = 3650, limit = 65535, limit-per-mac = 65535 }", "porthole.toml");
+    EXPECT_EQ(most.claims.idle, std::chrono::days(3650));
+    EXPECT_EQ(most.claims.limit, 65535U);
+    EXPECT_EQ(most.claims.limit_per_mac, 65535U);
+}
+
+TEST(ConfigurationTest, RefusesWhatClaimsCannotBe) {
+    EXPECT_THAT(errors_of("auto = 1\n"),
+                Pointwise(Begins(), {"1:8: auto: expected a table, found an integer"}));
+    EXPECT_THAT(errors_of(R"([auto]
+enable = true
+enabled = 1
+ports = 51820
+alternates = "42999-42000"
+idle-days = "7"
+limit = 1.5
+limit-per-mac = true
+)"),
+                Pointwise(Begins(),
+                          {"2:1: auto.enable: unknown key; allowed here: enabled, ports, "
+                           "alternates, idle-days, limit, limit-per-mac",
+                           "3:11: auto.enabled: expected true or false, found an integer",
+                           "4:9: auto.ports: expected a range of ports",
+                           "5:14: auto.alternates: invalid \"42999-42000\": expected a range of",
+                           "6:13: auto.idle-days: expected a number from 1 to 3650, found a string",
+                           "7:9: auto.limit: expected a number from 1 to 65535, found a floating",
+                           "8:17: auto.limit-per-mac: expected a number from 1 to 65535, found a "
+                           "bool"}));
+    EXPECT_THAT(
+        errors_of("[auto]\nidle-days = 0\nlimit = 0\nlimit-per-mac = -1\n"),
+        Pointwise(Begins(),
+                  {"2:13: auto.idle-days: invalid \"0\": expected a number from 1 to 3650",
+                   "3:9: auto.limit: invalid \"0\": expected a number from 1 to 65535",
+                   "4:17: auto.limit-per-mac: invalid \"-1\": expected a number from 1 to 65535"}));
+    EXPECT_THAT(
+        errors_of("[auto]\nidle-days = 3651\nlimit = 65536\nlimit-per-mac = 4294967297\n"),
+        Pointwise(Begins(),
+                  {"2:13: auto.idle-days: invalid \"3651\": expected a number from 1 to 3650",
+                   "3:9: auto.limit: invalid \"65536\": expected a number from 1 to 65535",
+                   "4:17: auto.limit-per-mac: invalid \"4294967297\": expected a number from"}));
+}
+
+// The one line that is wrong names both.
+auto names_both(const std::string& key, const std::string& other) {
+    return ElementsAre(AllOf(HasSubstr(": " + key + ": "), HasSubstr(other)));
+}
+
+TEST(ConfigurationTest, KeepsClaimsApartFromThePool) {
+    EXPECT_THAT(errors_of("nat.pool = \"50000-50999\"\nauto.ports = \"50999-51000\"\n"),
+                names_both("auto.ports", "nat.pool (50000-50999)"));
+    EXPECT_THAT(errors_of("auto.alternates = \"61000-61440\"\n"),
+                names_both("auto.alternates", "nat.pool (61440-65535)"));
+    EXPECT_THAT(errors_of("[auto]\nlimit = 7\n[nat]\npool = \"51899-51999\"\n"),
+                names_both("auto.ports", "nat.pool (51899-51999)"));
+    EXPECT_THAT(errors_of("nat.pool = \"50000-50999\"\n[auto]\nports = \"49999-49999\"\n"
+                          "alternates = \"51000-51000\"\n"),
+                IsEmpty());
+}
+
+TEST(ConfigurationTest, KeepsClaimsApartFromThePoolWithoutNamingThem) {
+    EXPECT_THAT(errors_of("nat.pool = \"51899-51999\"\n"), names_both("auto.ports", "nat.pool"));
+    EXPECT_THAT(errors_of("nat.pool = \"42999-43999\"\n"),
+                names_both("auto.alternates", "nat.pool"));
+}
+
+TEST(ConfigurationTest, KeepsAlternatesApartFromThePortsOfHosts) {
+    EXPECT_THAT(errors_of("[auto]\nports = \"3000-3999\"\nalternates = \"3999-4999\"\n"),
+                names_both("auto.alternates", "auto.ports (3000-3999)"));
+    EXPECT_THAT(errors_of("[auto]\nports = \"42500-42500\"\n"),
+                names_both("auto.alternates", "auto.ports (42500-42500)"));
+    EXPECT_THAT(errors_of("[auto]\nports = \"3000-3999\"\nalternates = \"4000-4999\"\n"),
+                IsEmpty());
 }
 
 TEST(ConfigurationTest, RefusesReservationsThatContradictEachOther) {

@@ -3,20 +3,15 @@
 // filter that fails on demand.
 #include <algorithm>
 #include <array>
-#include <csignal>
-#include <deque>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include "core/desired_firewall.hpp"
 #include "core/gateway.hpp"
-#include "core_support.hpp"
+#include "gateway_fixture.hpp"
 
 namespace porthole {
 namespace {
@@ -29,186 +24,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::SizeIs;
-using ::testing::ThrowsMessage;
 
-template <typename T>
-void replace_values(std::vector<T>& values, const SetDifference<T>& difference) {
-    for (const auto& value : difference.removed) {
-        EXPECT_EQ(std::erase(values, value), 1U) << "removes what is not there";
-    }
-    for (const auto& value : difference.added) {
-        EXPECT_EQ(std::ranges::count(values, value), 0) << "adds what is there";
-        values.push_back(value);
-    }
-    std::ranges::sort(values);
-}
-
-/// A packet filter that holds what it was given, and fails where a test wants it to.
-class FailingFirewall : public FirewallBackend {
-  public:
-    enum class Outcome { success, failure, drift, no_room };
-
-    void replace(const Firewall& firewall) override {
-        take_outcome();
-        held = firewall;
-        ++replaced;
-    }
-    bool apply(const FirewallDifference& difference) override {
-        if (difference.empty()) return true;
-        if (take_outcome() == Outcome::no_room) return false;
-        replace_values(held.scope.wans, difference.wans);
-        replace_values(held.scope.masquerade_wans, difference.masquerade_wans);
-        replace_values(held.scope.nat_sources, difference.nat_sources);
-        replace_values(held.scope.exempt, difference.exempt);
-        replace_values(held.scope.wan_addresses, difference.wan_addresses);
-        replace_values(held.scope.own_ports, difference.own_ports);
-        replace_values(held.mappings, difference.mappings);
-        applied.push_back(difference);
-        return true;
-    }
-
-    FirewallCounters counters() override { return {}; }
-
-    void forget_calls() {
-        replaced = 0;
-        applied.clear();
-    }
-
-    Firewall held;
-    int replaced = 0;
-    std::vector<FirewallDifference> applied;
-    std::deque<Outcome> outcomes;  ///< of the next calls; success after that
-
-  private:
-    Outcome take_outcome() {
-        if (outcomes.empty()) return Outcome::success;
-        const auto outcome = outcomes.front();
-        outcomes.pop_front();
-        if (outcome == Outcome::failure) throw KernelFailure("add element", 12, "");
-        if (outcome == Outcome::drift) throw FirewallDrift("delete element", 2, "");
-        return outcome;
-    }
-};
-
-using Outcome = FailingFirewall::Outcome;
-
-/// A settler that reports when a test wants it to.
-class ManualSettler : public Settler {
-  public:
-    void settle(SettleOrder order) override { orders.push_back(std::move(order)); }
-    [[nodiscard]] int descriptor() const override { return -1; }
-    std::optional<SettleReport> take_report() override {
-        return std::exchange(report, std::nullopt);
-    }
-
-    std::vector<SettleOrder> orders;
-    std::optional<SettleReport> report;
-};
-
-/// While it lives, no file can be written: as on a full disk, but for this process alone.
-class FullDisk {
-  public:
-    FullDisk() {
-        handler_ = std::signal(SIGXFSZ, SIG_IGN);
-        ::getrlimit(RLIMIT_FSIZE, &limit_);
-        const rlimit none{0, limit_.rlim_max};
-        ::setrlimit(RLIMIT_FSIZE, &none);
-    }
-    ~FullDisk() {
-        ::setrlimit(RLIMIT_FSIZE, &limit_);
-        (void)std::signal(SIGXFSZ, handler_);
-    }
-    FullDisk(const FullDisk&) = delete;
-    FullDisk& operator=(const FullDisk&) = delete;
-    FullDisk(FullDisk&&) = delete;
-    FullDisk& operator=(FullDisk&&) = delete;
-
-  private:
-    rlimit limit_{};
-    sighandler_t handler_ = SIG_DFL;
-};
-
-InterfaceSnapshot home(std::string_view wan_address = "203.0.113.2") {
-    return {{{2, parse<InterfaceName>("", "wan"), LinkLayer::ethernet, "", true},
-             {3, parse<InterfaceName>("", "br-lan"), LinkLayer::ethernet, "bridge", true}},
-            {{2, parse<Address>("", wan_address), 24}, {3, parse<Address>("", "192.168.2.1"), 24}},
-            {{2, Family::ipv4, 0}}};
-}
-
-const auto anna = endpoint("192.168.2.2", 51820);
-const auto ben = endpoint("192.168.2.3", 51820);
-const auto carl = endpoint("192.168.2.4", 51820);
-
-Mapping mapping(const Endpoint& internal, std::uint64_t external_port) {
-    return {internal.protocol, std::get<Address>(internal.host), internal.port,
-            port(external_port)};
-}
-
-Configuration configured(std::initializer_list<std::pair<Endpoint, std::uint64_t>> rows) {
-    Configuration configuration;
-    for (const auto& [internal, external_port] : rows) {
-        configuration.reservations.push_back(
-            {internal, port(external_port), std::nullopt, Comment()});
-    }
-    return configuration;
-}
-
-class GatewayTest : public ::testing::Test {
-  protected:
-    void SetUp() override { start({}); }
-    // Whatever happened: kernel, memory and store agree.
-    void TearDown() override {
-        EXPECT_EQ(firewall_.held,
-                  desired_firewall(gateway_->perimeter().scope, gateway_->reservations()));
-        const auto rows = gateway_->reservations();
-        const auto generation = gateway_->generation();
-        gateway_.reset();
-        const auto stored = Store::open(directory_.path());
-        EXPECT_EQ(stored.state.reservations, rows);
-        EXPECT_EQ(stored.state.generation, generation);
-    }
-
-    // Also a restart: what is stored stays.
-    void start(const Configuration& configuration) {
-        gateway_.reset();
-        gateway_ = std::make_unique<Gateway>(configuration, Store::open(directory_.path()),
-                                             firewall_, settler_, [this] { return now_; });
-        gateway_->start(home());
-        gateway_->journal().drain();
-        firewall_.forget_calls();
-        settler_.orders.clear();
-    }
-    // What the settler says of everything that was ordered until now.
-    void report(const std::string& failure = {}) {
-        settler_.report = SettleReport{gateway_->settling().ordered(), 0, failure};
-        gateway_->settled();
-    }
-    Reservation reserve(const ReserveRequest& request) {
-        return gateway_->reserve(request, std::nullopt);
-    }
-    void release(ReservationId id) { gateway_->release(std::array{id}, std::nullopt); }
-
-    // That `action` throws `Failure` with `message` and leaves everything as it was.
-    template <typename Failure, typename Action>
-    void expect_unchanged(const Action& action, const std::string& message) {
-        const auto rows = gateway_->reservations();
-        const auto generation = gateway_->generation();
-        const auto perimeter = gateway_->perimeter();
-        const auto held = firewall_.held;
-        EXPECT_THAT(action, ThrowsMessage<Failure>(HasSubstr(message)));
-        EXPECT_EQ(gateway_->reservations(), rows);
-        EXPECT_EQ(gateway_->generation(), generation);
-        EXPECT_EQ(gateway_->perimeter(), perimeter);
-        EXPECT_EQ(firewall_.held, held);
-        EXPECT_TRUE(gateway_->journal().empty());
-    }
-
-    TemporaryDirectory directory_;
-    FailingFirewall firewall_;
-    ManualSettler settler_;
-    Time now_ = now;
-    std::unique_ptr<Gateway> gateway_;
-};
+using GatewayTest = GatewayFixture;
 
 TEST_F(GatewayTest, StartsWithWhatItsInterfacesSay) {
     EXPECT_EQ(firewall_.held.scope.wans, all<InterfaceName>({"wan"}));

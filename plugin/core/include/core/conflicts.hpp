@@ -19,14 +19,15 @@ enum class ConflictCause : std::uint8_t {
     overload,           ///< a live flow of somebody else's uses the port
     remapped,           ///< a live flow of the owner's uses another port
     own_listener,       ///< the gateway itself receives on a reserved port
+    foreign_nat,        ///< the owner's flows go wrong again and again: another rule decides first
     answered_inbound,   ///< the gateway has answered somebody outside who came for the port
 };
 
 template <>
 struct TextForm<ConflictCause> {
     static constexpr std::string_view allowed =
-        "\"port-wanted-twice\", \"overload\", \"remapped\", \"own-listener\" or "
-        "\"answered-inbound\"";
+        "\"port-wanted-twice\", \"overload\", \"remapped\", \"own-listener\", "
+        "\"foreign-nat\" or \"answered-inbound\"";
     static std::optional<ConflictCause> parse(std::string_view text);
     static std::string format(const ConflictCause& cause);
 };
@@ -76,8 +77,8 @@ class Conflicts {
     void update(const Findings& findings, Time now);
     /// By id.
     [[nodiscard]] std::vector<Conflict> open() const;
-    /// What was opened or resolved since the last call, in that order. What was opened and resolved
-    /// in between shows as both.
+    /// What was opened or resolved since the last call, in that order; the newest, where nobody has
+    /// called for long. What was opened and resolved in between shows as both.
     [[nodiscard]] std::vector<Conflict> take_news() { return std::exchange(news_, {}); }
     [[nodiscard]] bool has_news() const { return !news_.empty(); }
 

@@ -141,6 +141,11 @@ class Gateway {
     Candidates candidates_;
     std::uint64_t claims_refused_ = 0;
     std::vector<SparedFlow> spared_;  // found by the last look
+    struct Corrected {
+        Time since;
+        Port used;
+    };
+    std::map<Sighting, Corrected> corrected_;  // owners who were wrong at every look since then
     Conflicts conflicts_;
     Time idle_since_{};   // claims that were seen since then are not idle, whatever they say
     Time last_look_{};    // was digested then

@@ -14,6 +14,8 @@ struct Look {
     std::vector<Sighting> seen;       ///< owners, and hosts on watched ports, that have flows
     std::vector<SparedFlow> spared;   ///< live flows that stand against the mappings
     std::size_t spared_left_out = 0;  ///< so many more of them
+    /// Owners whose flows were wrong, and are gone; with the port that they used.
+    std::vector<std::pair<Sighting, Port>> corrected;
 };
 
 /// Keeps account of what was ordered from a Settler, for which reservations, and what is done.

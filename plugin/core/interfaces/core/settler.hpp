@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/firewall.hpp"
@@ -49,6 +50,9 @@ struct SettleReport {
     /// Sorted; `spared_left_out` more did not fit.
     std::vector<SparedFlow> spared = {};
     std::size_t spared_left_out = 0;
+    /// Owners that had flows from wrong ports, which were deleted, and the last such port of each.
+    /// Sorted by owner.
+    std::vector<std::pair<Sighting, Port>> corrected = {};
     /// Nothing: nobody has looked. Sorted, without duplicates.
     std::optional<std::vector<Sighting>> seen = std::nullopt;
 };
