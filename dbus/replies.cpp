@@ -23,13 +23,18 @@ std::int64_t unix_seconds(const std::optional<Time>& time) {
     return time ? time->time_since_epoch().count() : 0;
 }
 
+template <typename T>
+std::vector<std::string> to_texts(std::span<const T> values) {
+    std::vector<std::string> texts;
+    for (const auto& value : values) texts.push_back(to_text(value));
+    return texts;
+}
+
 Dictionary to_dictionary(const PerimeterInterface& interface) {
-    std::vector<std::string> addresses;
-    for (const auto& address : interface.addresses) addresses.push_back(to_text(address));
     return {{"interface", interface.name.text()},
             {"side", to_text(interface.side)},
             {"reason", interface.reason},
-            {"addresses", addresses}};
+            {"addresses", to_texts<Address>(interface.addresses)}};
 }
 
 std::vector<Dictionary> interfaces_of(const Perimeter& perimeter, Side side) {
@@ -45,12 +50,6 @@ Dictionary counters_of(const GatewayStatus& status) {
         {"unsolicited", status.counters.unsolicited}, {"displaced", status.counters.displaced},
         {"guarded", status.counters.guarded},         {"rebuilds", status.rebuilds},
         {"settled-flows", status.settled_flows},      {"claims-refused", status.claims_refused}};
-}
-
-std::vector<std::string> to_texts(std::span<const ProtocolPort> ports) {
-    std::vector<std::string> texts;
-    for (const auto& port : ports) texts.push_back(to_text(port));
-    return texts;
 }
 
 }  // namespace
@@ -103,12 +102,23 @@ std::vector<Row> to_rows(std::span<const Reservation> reservations) {
     return rows;
 }
 
+std::vector<Dictionary> wans_of(const Perimeter& perimeter) {
+    std::vector<Dictionary> wans;
+    for (const auto& interface : perimeter.interfaces) {
+        if (interface.side != Side::wan) continue;
+        wans.push_back({{"interface", interface.name.text()},
+                        {"addresses", to_texts<Address>(interface.addresses)},
+                        {"verdict", to_text(reach_of(interface))}});
+    }
+    return wans;
+}
+
 Dictionary to_dictionary(const GatewayStatus& status) {
     return {{"wans", interfaces_of(status.perimeter, Side::wan)},
             {"lans", interfaces_of(status.perimeter, Side::lan)},
             {"others", interfaces_of(status.perimeter, Side::neither)},
             {"masquerade", status.masquerade},
-            {"own-ports", to_texts(status.own_ports)},
+            {"own-ports", to_texts<ProtocolPort>(status.own_ports)},
             {"reservations", static_cast<std::uint32_t>(status.reservations)},
             {"generation", status.generation},
             {"watched", status.watched ? to_text(*status.watched) : std::string()},

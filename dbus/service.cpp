@@ -80,7 +80,8 @@ Bus::~Bus() = default;
 class Service::Adaptor final
     : public sdbus::AdaptorInterfaces<
           org::porthole::Gateway1::Reservations_adaptor, org::porthole::Gateway1::Conflicts_adaptor,
-          org::porthole::Gateway1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
+          org::porthole::Gateway1::Diagnostics_adaptor, org::porthole::Gateway1::Manager_adaptor,
+          sdbus::ObjectManager_adaptor> {
   public:
     Adaptor(sdbus::IConnection& connection, Gateway& gateway, ReadConfiguration read_configuration)
         : AdaptorInterfaces(connection, object_path),
@@ -94,6 +95,17 @@ class Service::Adaptor final
     Adaptor& operator=(const Adaptor&) = delete;
     Adaptor(Adaptor&&) = delete;
     Adaptor& operator=(Adaptor&&) = delete;
+
+    void announce_wans() {
+        if (std::exchange(perimeter_version_, gateway_.perimeter_version()) ==
+            gateway_.perimeter_version()) {
+            return;
+        }
+        // Some changes are of the LANs only.
+        auto wans = wans_now();
+        if (std::exchange(wans_, wans) == wans) return;
+        getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Diagnostics", {"Wans"});
+    }
 
     /// Sends the answers that have waited for flows to be settled and need not any more.
     void answer_settled() {
@@ -187,6 +199,9 @@ class Service::Adaptor final
     std::uint64_t Generation() override {
         return guarded([&] { return gateway_.generation(); });
     }
+    std::vector<Dictionary> Wans() override {
+        return guarded([&] { return wans_of(gateway_.perimeter()); });
+    }
     std::string Version() override {
         return guarded([] { return std::string(PORTHOLE_VERSION); });
     }
@@ -195,7 +210,8 @@ class Service::Adaptor final
             return std::vector<std::string>{"reservations", "address-and-port-dependent",
                                             "masquerade",   "settle",
                                             "displacement", "status",
-                                            "claims",       "conflicts"};
+                                            "claims",       "conflicts",
+                                            "wans"};
         });
     }
 
@@ -240,6 +256,12 @@ class Service::Adaptor final
             }
         };
         guarded([&] { authorization_.admission().change(client(), std::move(call)); });
+    }
+
+    [[nodiscard]] std::vector<PerimeterInterface> wans_now() const {
+        auto wans = gateway_.perimeter().interfaces;
+        std::erase_if(wans, [](const auto& interface) { return interface.side != Side::wan; });
+        return wans;
     }
 
     /// The row as it is now; as it was if it has been released meanwhile.
@@ -297,6 +319,8 @@ class Service::Adaptor final
     ReadConfiguration read_configuration_;
     Authorization authorization_;
     std::deque<Waiting> waiting_;  ///< oldest order first
+    std::uint64_t perimeter_version_ = gateway_.perimeter_version();
+    std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
 Service::Service(Bus& bus, Gateway& gateway, ReadConfiguration read_configuration)
@@ -328,6 +352,7 @@ Interest Service::prepare() {
         }
         adaptor_->answer_settled();
         announce_changes();
+        adaptor_->announce_wans();
         for (const auto& conflict : gateway_.conflicts().take_news()) {
             const auto row = to_row(conflict);
             conflict.state == ConflictState::open ? adaptor_->emitDetected(row)

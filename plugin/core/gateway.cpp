@@ -230,11 +230,9 @@ void Gateway::forget_idle_claims(Time now) {
     constexpr std::chrono::hours longest_grace{24};
     const auto pause = now - std::exchange(last_look_, now);
     if (pause < pause.zero() || pause > impossible_pause) idle_since_ = now;
-    if (pause < pause.zero()) {
-        for (const auto id : reservations_.claims()) {
-            const auto& row = *reservations_.find(id);
-            if (row.last_seen && *row.last_seen > now) reservations_.saw(row.internal, now);
-        }
+    for (const auto id : reservations_.claims()) {  // nobody was seen in the future
+        const auto& row = *reservations_.find(id);
+        if (row.last_seen && *row.last_seen > now) reservations_.saw(row.internal, now);
     }
     const auto idle = configuration_.claims.idle;
     if (now - idle_since_ < std::min<std::chrono::seconds>(idle, longest_grace)) return;
@@ -480,6 +478,7 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     const bool more_own_ports = perimeter.scope.own_ports != perimeter_.scope.own_ports;
     perimeter_.scope.own_ports = perimeter.scope.own_ports;
     const bool moved = perimeter.scope != perimeter_.scope;
+    if (perimeter != perimeter_) ++perimeter_version_;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
         settle_everything();

@@ -56,6 +56,13 @@ bool is_ppp_over_another_wan(const InterfaceSnapshot& snapshot, const Link& link
     });
 }
 
+constexpr std::array<std::pair<Reach, std::string_view>, 4> reach_names{{
+    {Reach::none, "none"},
+    {Reach::carrier_grade, "carrier-grade"},
+    {Reach::of_private, "private"},
+    {Reach::of_public, "public"},
+}};
+
 struct Choice {
     Side side;
     std::string reason;
@@ -190,6 +197,30 @@ std::string TextForm<Side>::format(const Side& side) {
             break;
     }
     return "neither";
+}
+
+std::optional<Reach> TextForm<Reach>::parse(std::string_view text) {
+    for (const auto& [reach, name] : reach_names) {
+        if (name == text) return reach;
+    }
+    return std::nullopt;
+}
+
+std::string TextForm<Reach>::format(const Reach& reach) {
+    return std::string(reach_names.at(static_cast<std::size_t>(reach)).second);
+}
+
+Reach reach_of(const PerimeterInterface& interface) {
+    auto best = Reach::none;
+    for (const auto& address : interface.addresses) {
+        if (address.family() != Family::ipv4) continue;
+        const auto network = Network::around(address, 32);
+        const auto reach = address.is_carrier_grade()         ? Reach::carrier_grade
+                           : network && network->is_private() ? Reach::of_private
+                                                              : Reach::of_public;
+        best = std::max(best, reach);
+    }
+    return best;
 }
 
 Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSnapshot& snapshot) {

@@ -38,6 +38,10 @@ std::optional<Address> Address::from_bytes(std::span<const std::uint8_t> bytes) 
     return std::nullopt;
 }
 
+bool Address::is_carrier_grade() const {
+    return family_ == Family::ipv4 && bytes_[0] == 100 && (bytes_[1] & 0xC0U) == 64;
+}
+
 std::uint32_t Address::v4_value() const {
     if (family_ != Family::ipv4) return 0;
     std::uint32_t value = 0;

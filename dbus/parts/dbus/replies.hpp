@@ -15,6 +15,8 @@ Row to_row(const Reservation& reservation);
 std::vector<Row> to_rows(std::span<const Reservation> reservations);
 ConflictRow to_row(const Conflict& conflict);
 std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts);
+/// The property Diagnostics.Wans.
+std::vector<Dictionary> wans_of(const Perimeter& perimeter);
 /// The answer of Manager.Status.
 Dictionary to_dictionary(const GatewayStatus& status);
 

@@ -97,6 +97,8 @@ class Gateway {
     [[nodiscard]] const Reservations& reservations() const { return reservations_; }
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
     [[nodiscard]] const Perimeter& perimeter() const { return perimeter_; }
+    /// Grows whenever the perimeter changes.
+    [[nodiscard]] std::uint64_t perimeter_version() const { return perimeter_version_; }
     [[nodiscard]] const Settling& settling() const { return settling_; }
     [[nodiscard]] GatewayStatus status() const;
     [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
@@ -130,6 +132,7 @@ class Gateway {
     InterfaceSnapshot interfaces_;
     std::vector<ProtocolPort> own_ports_;
     Perimeter perimeter_;
+    std::uint64_t perimeter_version_ = 0;
     Reservations reservations_;
     std::uint64_t generation_ = 0;
     Settling settling_;

@@ -34,6 +34,25 @@ struct Perimeter {
     bool operator==(const Perimeter&) const = default;
 };
 
+/// What its WAN addresses say about a gateway's way out.
+enum class Reach : std::uint8_t {
+    none,           ///< no IPv4 address
+    carrier_grade,  ///< behind the NAT of a carrier (RFC 6598)
+    of_private,     ///< "private": behind another NAT (RFC 1918)
+    of_public,      ///< "public"
+};
+
+template <>
+struct TextForm<Reach> {
+    static constexpr std::string_view allowed =
+        "\"none\", \"carrier-grade\", \"private\" or \"public\"";
+    static std::optional<Reach> parse(std::string_view text);
+    static std::string format(const Reach& reach);
+};
+
+/// The best of an interface's addresses.
+Reach reach_of(const PerimeterInterface& interface);
+
 /// Chooses the sides of all interfaces, from the configuration or by the default rules: a WAN is
 /// the device of a default route in the main table unless it is a tunnel; LANs are the other
 /// Ethernet-like devices with a private address, without the bridges of containers and virtual

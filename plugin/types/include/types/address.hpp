@@ -29,6 +29,8 @@ class Address {
     [[nodiscard]] std::uint32_t v4_value() const;
     /// Neither unspecified, loopback, multicast, broadcast nor IPv4-mapped: a host can have it.
     [[nodiscard]] bool is_unicast() const;
+    /// Within 100.64/10 (RFC 6598): behind the NAT of a carrier.
+    [[nodiscard]] bool is_carrier_grade() const;
 
     auto operator<=>(const Address&) const = default;
 
