@@ -23,7 +23,8 @@ void Candidates::add(const Sighting& seen, int link_index, Time now) {
 std::vector<Claim> Candidates::take_confirmed(std::span<const Neighbour> neighbours, Time now) {
     std::vector<Claim> confirmed;
     std::erase_if(waiting_, [&](const auto& entry) {
-        const auto& [seen, waiting] = entry;
+        const Sighting& seen = entry.first;
+        const Waiting& waiting = entry.second;
         const auto found = std::ranges::find_if(neighbours, [&](const Neighbour& neighbour) {
             return neighbour.confirmed && neighbour.link_index == waiting.link_index &&
                    neighbour.address == seen.host;

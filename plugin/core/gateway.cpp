@@ -229,7 +229,7 @@ void Gateway::forget_idle_claims(Time now) {
     constexpr std::chrono::hours impossible_pause{1};
     constexpr std::chrono::hours longest_grace{24};
     const auto pause = now - std::exchange(last_look_, now);
-    if (pause < pause.zero() || pause > impossible_pause) idle_since_ = now;
+    if (pause < std::chrono::seconds::zero() || pause > impossible_pause) idle_since_ = now;
     for (const auto id : reservations_.claims()) {  // nobody was seen in the future
         const auto& row = *reservations_.find(id);
         if (row.last_seen && *row.last_seen > now) reservations_.saw(row.internal, now);

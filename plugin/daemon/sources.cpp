@@ -24,8 +24,8 @@ constexpr milliseconds longest_wait{60'000};
 
 constexpr milliseconds look_at_sockets{2'000};
 
-// What a start or a large change took in between, malloc would keep for the next one. Its settling is
-// the last that is done for it. `rested`: nothing was given back for a while.
+// What a start or a large change took in between, malloc would keep for the next one. Its settling
+// is the last that is done for it. `rested`: nothing was given back for a while.
 bool give_back_memory(bool rested) {
 #ifdef __GLIBC__
     const std::size_t much = rested ? 1 << 16 : 1 << 20;

@@ -75,7 +75,9 @@ Lines measure_watch(const Options&) {
     constexpr std::uint16_t unwatched = 45'000;
     std::size_t sent = 0;
     const double busy = share([&] { sent = open_flows(site.host, unwatched); });
-    const auto per_cent = [](double value) { return fmt::format("{:.2f} % of a core", 100 * value); };
+    const auto per_cent = [](double value) {
+        return fmt::format("{:.2f} % of a core", 100 * value);
+    };
     return {{.what = fmt::format("the service while others open {} flows in {} s", sent,
                                  duration.count()),
              .measured = per_cent(busy),

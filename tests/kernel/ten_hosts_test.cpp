@@ -56,17 +56,17 @@ class TenHosts : public testing::Test {
         lab::add_bridge(gateway, "lan");
         lab::add_address(gateway, "lan", "192.168.2.1/24");
         for (std::size_t i = 0; i < host_count; ++i) {
-            auto& host = *hosts.emplace_back(std::make_unique<Peer>(
-                fmt::format("h{}", i), fmt::format("192.168.2.{}", 10 + i),
-                fmt::format("10.9.0.{}", 10 + i)));
+            auto& host = *hosts.emplace_back(
+                std::make_unique<Peer>(fmt::format("h{}", i), fmt::format("192.168.2.{}", 10 + i),
+                                       fmt::format("10.9.0.{}", 10 + i)));
             lab::add_cable({host.where, "eth0"}, {gateway, host.where.name(), "lan"});
             lab::add_address(host.where, "eth0", host.address + "/24");
             lab::add_route(host.where, lab::everywhere, "192.168.2.1");
         }
         for (std::size_t i = 0; i <= host_count; ++i) {  // the last one is everybody's
-            auto& remote = *remotes.emplace_back(std::make_unique<Peer>(
-                fmt::format("r{}", i), fmt::format("203.0.113.{}", 10 + i),
-                fmt::format("10.9.1.{}", 10 + i)));
+            auto& remote = *remotes.emplace_back(
+                std::make_unique<Peer>(fmt::format("r{}", i), fmt::format("203.0.113.{}", 10 + i),
+                                       fmt::format("10.9.1.{}", 10 + i)));
             lab::add_cable({remote.where, "eth0"}, {internet, remote.where.name(), "wan"});
             lab::add_address(remote.where, "eth0", remote.address + "/24");
         }
@@ -117,8 +117,8 @@ class TenHosts : public testing::Test {
         std::map<std::string, std::uint16_t> ports;
         while (ports.size() < host_count && !deadline.passed()) {
             ports.clear();
-            for (const auto& row : std::get<0>(
-                     client->list({{"origin", sdbus::Variant(std::string("auto"))}}))) {
+            for (const auto& row :
+                 std::get<0>(client->list({{"origin", sdbus::Variant(std::string("auto"))}}))) {
                 ports.emplace(row.get<1>(), row.get<4>());
             }
         }

@@ -44,8 +44,8 @@ struct SparedFlow {
 struct SettleReport {
     /// This order and all before it are done.
     std::uint64_t ticket = 0;
-    std::size_t deleted = 0;  ///< flows that contradicted the mappings
-    std::string failure;      ///< empty: none; else flows may still contradict them
+    std::size_t deleted = 0;           ///< flows that contradicted the mappings
+    std::string failure;               ///< empty: none; else flows may still contradict them
     std::chrono::milliseconds took{};  ///< the last walk through all flows
     /// Sorted; `spared_left_out` more did not fit.
     std::vector<SparedFlow> spared = {};
