@@ -161,7 +161,14 @@ void Gateway::saw(const Sightings& sightings) {
         const auto link = wanted ? lan_link_of(perimeter_, interfaces_, seen.host) : std::nullopt;
         if (link) candidates_.add(seen, *link, now);
     }
-    if (sightings.lost) look();
+    // However much is lost: looking takes long where there are many flows.
+    constexpr std::chrono::seconds rest{5};
+    if (sightings.lost && now - last_loss_ >= rest) {
+        last_loss_ = now;
+        look();
+    } else if (sightings.lost) {
+        lost_ = true;
+    }
 }
 
 std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours) {
@@ -191,6 +198,7 @@ std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours)
 }
 
 void Gateway::look() {
+    lost_ = false;
     settling_.order_everything(mappings_of(reservations_), perimeter_.scope, {});
 }
 
@@ -198,7 +206,7 @@ std::chrono::milliseconds Gateway::look_interval() const {
     constexpr std::chrono::milliseconds while_something_is_wrong{10'000};
     constexpr std::chrono::milliseconds usual{60'000};
     constexpr int rest_factor = 100;  // where there are many flows, looking takes long
-    const bool fine = spared_.empty() && corrected_.empty();
+    const bool fine = spared_.empty() && corrected_.empty() && !lost_;
     return std::max(fine ? usual : while_something_is_wrong, rest_factor * settling_.took());
 }
 
@@ -250,7 +258,8 @@ void Gateway::store_last_seen(Time now) {
     constexpr std::chrono::hours interval{1};
     if (now - last_stored_ < interval) return;
     ReservationDifference seen;
-    for (const auto& [id, row] : reservations_.rows()) {
+    for (const auto id : reservations_.claims()) {
+        const auto& row = *reservations_.find(id);
         if (row.last_seen && *row.last_seen > last_stored_) seen.after.push_back(row);
     }
     if (!seen.after.empty()) {

@@ -137,12 +137,13 @@ void ClaimSource::dispatch() {
     if (!next_ || *next_ > now) return;
     // The next answer comes with a notification; who does not answer is given up some time.
     constexpr std::chrono::seconds look_again{1};
-    constexpr std::chrono::seconds rest{1};
+    constexpr milliseconds rest{1'000};
+    constexpr milliseconds rest_of_reading{50};  // however many neighbours come and go
     next_ = now + look_again;
     try {
         const auto generation = gateway_.generation();
         for (const auto& host : gateway_.claim(neighbours_.read())) neighbours_.probe(host);
-        if (gateway_.generation() != generation) not_before_ = now + rest;
+        not_before_ = now + (gateway_.generation() != generation ? rest : rest_of_reading);
         failed_ = false;
     } catch (const Error& error) {
         if (!failed_) log::error("claim-failed", "no port is claimed: {}", error.what());

@@ -143,6 +143,8 @@ class Gateway {
     std::string cannot_watch_;
     Candidates candidates_;
     std::uint64_t claims_refused_ = 0;
+    bool lost_ = false;               // something went unseen, and nobody has looked yet
+    Time last_loss_{};                // that was followed by a look at once
     std::vector<SparedFlow> spared_;  // found by the last look
     struct Corrected {
         Time since;
