@@ -403,6 +403,10 @@ GatewayStatus Gateway::status() const {
         status.warnings.push_back("host " + to_text(row.internal.host) +
                                   " of the configuration is in no network that is translated");
     }
+    if (!forwards_) {
+        status.warnings.emplace_back(
+            "the gateway forwards nothing: net.ipv4.ip_forward is off (sysctl)");
+    }
     if (perimeter_.scope.wans.empty()) {
         status.warnings.emplace_back(
             "no WAN is known: no interface has a default route, or name "

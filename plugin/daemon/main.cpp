@@ -64,6 +64,7 @@ void run(const Options& options) {
     ExpirySource expiry(gateway, now);
     ClaimSource claims(gateway);
     LookSource looks(gateway);
+    ForwardingSource forwarding(gateway);
     std::optional<WatchSource> seen;
     if (watch) seen.emplace(*watch, gateway);
     EventLoop loop;
@@ -82,6 +83,7 @@ void run(const Options& options) {
     if (seen) loop.add(*seen);
     loop.add(claims);
     loop.add(looks);
+    loop.add(forwarding);
     loop.add(settled);
     loop.add(expiry);
     loop.add(service);

@@ -163,6 +163,20 @@ void LookSource::dispatch() {
     gateway_.look();
 }
 
+Interest ForwardingSource::prepare() {
+    const auto left = std::chrono::ceil<milliseconds>(next_ - Clock::now());
+    return {-1, 0, std::max(left, milliseconds(0))};
+}
+
+void ForwardingSource::dispatch() {
+    constexpr std::chrono::seconds interval{5};
+    if (Clock::now() < next_) return;
+    next_ = Clock::now() + interval;
+    int on = 1;  // where it cannot be read, nothing is said
+    std::ifstream("/proc/sys/net/ipv4/ip_forward") >> on;
+    gateway_.forwarding_is(on != 0);
+}
+
 PortRange ephemeral_ports() {
     std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
     std::uint64_t first = 0;

@@ -151,6 +151,20 @@ class LookSource : public EventSource {
     Clock::time_point last_ = Clock::now();
 };
 
+/// Notices whether the kernel forwards: by looking, as nobody tells.
+class ForwardingSource : public EventSource {
+  public:
+    explicit ForwardingSource(Gateway& gateway) : gateway_(gateway) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    Gateway& gateway_;
+    Clock::time_point next_ = Clock::now();
+};
+
 /// The ports that the kernel chooses from for programs that name none.
 PortRange ephemeral_ports();
 

@@ -217,6 +217,24 @@ TEST_F(Daemon, FollowsTheInterfaces) {
     EXPECT_THAT(table(), HasSubstr("elements = { 192.168.2.0/24 }"));
 }
 
+TEST_F(Daemon, SaysWhenTheGatewayDoesNotForward) {
+    porthole.start();
+    BusClient client(porthole);
+    const auto says_so = [&] {
+        const auto warnings = client.status()["warnings"].get<std::vector<std::string>>();
+        return std::ranges::any_of(warnings, [](const auto& warning) {
+            return warning.find("net.ipv4.ip_forward is off") != std::string::npos;
+        });
+    };
+    EXPECT_FALSE(says_so());
+    sites.gateway_a.set_sysctl("net/ipv4/ip_forward", "0");
+    const lab::Deadline off(lab::Duration(10'000));
+    while (!says_so()) ASSERT_FALSE(off.passed());
+    sites.gateway_a.set_sysctl("net/ipv4/ip_forward", "1");
+    const lab::Deadline on(lab::Duration(10'000));
+    while (says_so()) ASSERT_FALSE(on.passed());
+}
+
 TEST_F(Daemon, TakesOverAChangedConfigurationOrKeepsTheOldOne) {
     const auto row = [](int port) {
         return fmt::format(

@@ -70,6 +70,8 @@ class Gateway {
     /// Follows the ports that the gateway itself has (see OwnPorts). What a reservation has stays
     /// the reservation's.
     void own_ports_changed(std::vector<ProtocolPort> ports);
+    /// Whether the gateway forwards IPv4 at all, which is the administrator's to say.
+    void forwarding_is(bool on) { forwards_ = on; }
     /// Takes in who was seen sending: owners stay, hosts on watched ports may get what they use.
     void saw(const Sightings& sightings);
     /// Somebody was seen, and waits for claim().
@@ -140,6 +142,7 @@ class Gateway {
     bool diverged_ = false;
     Journal journal_;
     std::vector<std::string> configuration_refused_;
+    bool forwards_ = true;
     std::string cannot_watch_;
     Candidates candidates_;
     std::uint64_t claims_refused_ = 0;
