@@ -117,8 +117,8 @@ class TenHosts : public testing::Test {
         std::map<std::string, std::uint16_t> ports;
         while (ports.size() < host_count && !deadline.passed()) {
             ports.clear();
-            for (const auto& row :
-                 std::get<0>(client->list({{"origin", sdbus::Variant(std::string("auto"))}}))) {
+            const auto page = client->list({{"origin", sdbus::Variant(std::string("auto"))}});
+            for (const auto& row : std::get<0>(page)) {
                 ports.emplace(row.get<1>(), row.get<4>());
             }
         }
