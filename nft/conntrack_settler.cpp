@@ -338,11 +338,7 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
         if (in_the_way) return true;
         if (const auto why = why_spared(verdict)) {
             const auto spared = spare(*why, flow);
-            if (spared && report.spared.size() < most_spared) {
-                report.spared.push_back(*spared);
-            } else {
-                ++report.spared_left_out;
-            }
+            if (spared && report.spared.size() < most_spared) report.spared.push_back(*spared);
             return false;
         }
         if (verdict != FlowVerdict::wrong_if_through_wan) return verdict == FlowVerdict::wrong;

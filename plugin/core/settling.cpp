@@ -35,8 +35,8 @@ std::vector<ReservationId> Settling::take_report() {
         failed_ = reported_;
     }
     if (report->seen) {
-        look_ = Look{*std::move(report->seen), std::move(report->spared), report->spared_left_out,
-                     std::move(report->corrected)};
+        look_ =
+            Look{*std::move(report->seen), std::move(report->spared), std::move(report->corrected)};
     }
     if (done && everything_ > failed_ && everything_ <= reported_) {
         failure_.clear();

@@ -11,9 +11,8 @@ namespace porthole {
 
 /// What a look at all flows has found.
 struct Look {
-    std::vector<Sighting> seen;       ///< owners, and hosts on watched ports, that have flows
-    std::vector<SparedFlow> spared;   ///< live flows that stand against the mappings
-    std::size_t spared_left_out = 0;  ///< so many more of them
+    std::vector<Sighting> seen;      ///< owners, and hosts on watched ports, that have flows
+    std::vector<SparedFlow> spared;  ///< live flows that stand against the mappings
     /// Owners whose flows were wrong, and are gone; with the port that they used.
     std::vector<std::pair<Sighting, Port>> corrected;
 };

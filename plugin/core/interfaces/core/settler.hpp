@@ -47,9 +47,8 @@ struct SettleReport {
     std::size_t deleted = 0;           ///< flows that contradicted the mappings
     std::string failure;               ///< empty: none; else flows may still contradict them
     std::chrono::milliseconds took{};  ///< the last walk through all flows
-    /// Sorted; `spared_left_out` more did not fit.
+    /// Sorted; of very many not all.
     std::vector<SparedFlow> spared = {};
-    std::size_t spared_left_out = 0;
     /// Owners that had flows from wrong ports, which were deleted, and the last such port of each.
     /// Sorted by owner.
     std::vector<std::pair<Sighting, Port>> corrected = {};
