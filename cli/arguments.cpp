@@ -152,6 +152,8 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     Description conflicts(app, "conflicts", "Show what keeps ports from being kept");
 
+    Description hosts(app, "hosts", "Show who is on the LANs");
+
     Description monitor(app, "monitor", "Print changes as they happen");
 
     try {
@@ -170,6 +172,7 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     if (change.given()) return Invocation{changed, json};
     if (release.given()) return Invocation{released, json};
     if (conflicts.given()) return Invocation{ListConflicts{}, json};
+    if (hosts.given()) return Invocation{ListHosts{}, json};
     if (monitor.given()) return Invocation{Monitor{}, json};
     return Invocation{Status{}, json};
 }

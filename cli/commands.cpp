@@ -60,6 +60,13 @@ class Runner {
         show({{"conflicts", array}}, conflict_table(conflicts));
     }
 
+    void operator()(const ListHosts&) {
+        const auto hosts = service_.hosts();
+        auto array = Json::array();
+        for (const auto& host : hosts) array.push_back(to_json(host));
+        show({{"hosts", array}}, host_table(hosts));
+    }
+
     void operator()(const Monitor&) {
         const auto ready = [&](std::uint64_t generation) {
             if (json_) {

@@ -133,6 +133,29 @@ Json to_json(const ConflictRow& conflict) {
     return object;
 }
 
+Json to_json(const HostRow& host) {
+    Json object{{"key", host.key},
+                {"name", host.name},
+                {"mac", host.mac},
+                {"addresses", host.addresses},
+                {"last-seen", host.last_seen}};
+    for (const auto& [key, value] : host.extras) object[key] = to_json(value);
+    return object;
+}
+
+std::string host_table(const std::vector<HostRow>& hosts) {
+    std::vector<Cells> lines{{"MAC", "NAME", "INTERFACE", "LAST SEEN", "ADDRESSES"}};
+    for (const auto& host : hosts) {
+        const auto interface = host.extras.find("interface");
+        lines.push_back(
+            {host.mac, host.name.empty() ? "-" : host.name,
+             interface != host.extras.end() ? interface->second.get<std::string>() : "-",
+             time_text(host.last_seen),
+             host.addresses.empty() ? "-" : fmt::format("{}", fmt::join(host.addresses, ", "))});
+    }
+    return table(lines);
+}
+
 std::string conflict_line(const ConflictRow& conflict) {
     const auto message = conflict.evidence.find("message");
     const auto what =

@@ -103,8 +103,15 @@ Row Service::change(const Change& request) {
 
 std::vector<ConflictRow> Service::conflicts() {
     std::vector<ConflictRow> conflicts;
-    for (const auto& conflict : proxy_.List()) conflicts.push_back(to_conflict(conflict));
+    for (const auto& conflict : proxy_.Proxy::Conflicts::List())
+        conflicts.push_back(to_conflict(conflict));
     return conflicts;
+}
+
+std::vector<HostRow> Service::hosts() {
+    std::vector<HostRow> hosts;
+    for (const auto& host : proxy_.Proxy::Hosts::List()) hosts.push_back(to_host(host));
+    return hosts;
 }
 
 std::vector<std::uint64_t> Service::release(const Release& request) {

@@ -13,15 +13,16 @@ Dictionary extras(const HostKey& host) {
     return std::get<Address>(host).family() == Family::ipv4 ? ipv4 : ipv6;
 }
 
-Dictionary extras(const Reservation& row) {
+Dictionary extras(const Reservation& row, const Hosts& hosts) {
     auto dictionary = extras(row.internal.host);
     if (row.mac) dictionary["mac"] = to_text(*row.mac);
+    if (row.address) dictionary["address"] = to_text(*row.address);
+    const auto& name = hosts.name_of(row.internal.host);
+    if (!name.empty()) dictionary["host-name"] = name;
     return dictionary;
 }
 
-std::int64_t unix_seconds(const std::optional<Time>& time) {
-    return time ? time->time_since_epoch().count() : 0;
-}
+std::int64_t unix_seconds(Time time) { return time.time_since_epoch().count(); }
 
 template <typename T>
 std::vector<std::string> to_texts(std::span<const T> values) {
@@ -54,7 +55,7 @@ Dictionary counters_of(const GatewayStatus& status) {
 
 }  // namespace
 
-Row to_row(const Reservation& reservation) {
+Row to_row(const Reservation& reservation, const Hosts& hosts) {
     return {number(reservation.id),
             to_text(reservation.internal.host),
             to_text(reservation.internal.protocol),
@@ -66,7 +67,7 @@ Row to_row(const Reservation& reservation) {
             reservation.comment.text(),
             unix_seconds(reservation.expires),
             unix_seconds(reservation.last_seen),
-            extras(reservation)};
+            extras(reservation, hosts)};
 }
 
 ConflictRow to_row(const Conflict& conflict) {
@@ -95,10 +96,25 @@ std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts) {
     return rows;
 }
 
-std::vector<Row> to_rows(std::span<const Reservation> reservations) {
+std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts& hosts) {
     std::vector<Row> rows;
     rows.reserve(reservations.size());
-    for (const auto& reservation : reservations) rows.push_back(to_row(reservation));
+    for (const auto& reservation : reservations) rows.push_back(to_row(reservation, hosts));
+    return rows;
+}
+
+std::vector<HostRow> hosts_of(const Gateway& gateway) {
+    std::vector<HostRow> rows;
+    for (const auto& [mac, host] : gateway.hosts().all()) {
+        std::vector<std::string> addresses;
+        for (const auto& place : host.addresses) addresses.push_back(to_text(place.address));
+        Dictionary extras;
+        const auto interface = gateway.interface_name(host.link_index);
+        if (!interface.empty()) extras["interface"] = interface;
+        const auto key = to_text(mac);
+        rows.emplace_back(key, host.name, key, std::move(addresses), unix_seconds(host.last_seen),
+                          std::move(extras));
+    }
     return rows;
 }
 

@@ -24,6 +24,8 @@ namespace {
 // What changes within this time is announced with one signal.
 constexpr auto announcement_interval = std::chrono::milliseconds(50);
 
+constexpr auto host_announcement_interval = std::chrono::seconds(1);
+
 // So many messages are served before other sources of events have their turn.
 constexpr int messages_per_turn = 64;
 
@@ -80,9 +82,12 @@ Bus::~Bus() = default;
 class Service::Adaptor final
     : public sdbus::AdaptorInterfaces<
           org::porthole::Gateway1::Reservations_adaptor, org::porthole::Gateway1::Conflicts_adaptor,
-          org::porthole::Gateway1::Diagnostics_adaptor, org::porthole::Gateway1::Manager_adaptor,
-          sdbus::ObjectManager_adaptor> {
+          org::porthole::Gateway1::Hosts_adaptor, org::porthole::Gateway1::Diagnostics_adaptor,
+          org::porthole::Gateway1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
   public:
+    using org::porthole::Gateway1::Hosts_adaptor::emitChanged;
+    using org::porthole::Gateway1::Reservations_adaptor::emitChanged;
+
     Adaptor(sdbus::IConnection& connection, Gateway& gateway, ReadConfiguration read_configuration)
         : AdaptorInterfaces(connection, object_path),
           gateway_(gateway),
@@ -123,7 +128,8 @@ class Service::Adaptor final
         change_and_settle(std::move(result), [=, this] {
             const auto call = parse_reserve(host, protocol, internal_port, options);
             const auto row = gateway_.reserve(call.request, call.if_generation);
-            return Settled(call.settle, [this, row] { return to_row(newest(row)); });
+            return Settled(call.settle,
+                           [this, row] { return to_row(newest(row), gateway_.hosts()); });
         });
     }
 
@@ -146,7 +152,8 @@ class Service::Adaptor final
         change_and_settle(std::move(result), [=, this] {
             const auto call = parse_change(id, changes, options);
             const auto row = gateway_.change(call.id, call.changes, call.if_generation);
-            return Settled(call.settle, [this, row] { return to_row(newest(row)); });
+            return Settled(call.settle,
+                           [this, row] { return to_row(newest(row), gateway_.hosts()); });
         });
     }
 
@@ -164,8 +171,8 @@ class Service::Adaptor final
         read(std::move(result), [=, this] {
             const auto call = parse_list(query, offset, limit);
             const auto page = list(gateway_.reservations(), call.query, call.offset, call.limit);
-            return std::tuple(to_rows(page.rows), static_cast<std::uint32_t>(page.total),
-                              gateway_.generation());
+            return std::tuple(to_rows(page.rows, gateway_.hosts()),
+                              static_cast<std::uint32_t>(page.total), gateway_.generation());
         });
     }
 
@@ -173,12 +180,17 @@ class Service::Adaptor final
         read(std::move(result), [this] { return to_rows(gateway_.conflicts().open()); });
     }
 
+    void List(sdbus::Result<std::vector<HostRow>>&& result) override {
+        read(std::move(result), [this] { return hosts_of(gateway_); });
+    }
+
     void Find(sdbus::Result<std::vector<Row>>&& result, std::string protocol,
               std::uint16_t external_port) override {
         read(std::move(result), [=, this] {
             const auto call = parse_find(protocol, external_port);
             const auto* owner = gateway_.reservations().find(call.protocol, call.external_port);
-            return owner != nullptr ? std::vector{to_row(*owner)} : std::vector<Row>();
+            return owner != nullptr ? std::vector{to_row(*owner, gateway_.hosts())}
+                                    : std::vector<Row>();
         });
     }
 
@@ -210,8 +222,8 @@ class Service::Adaptor final
             return std::vector<std::string>{"reservations", "address-and-port-dependent",
                                             "masquerade",   "settle",
                                             "displacement", "status",
-                                            "claims",       "conflicts",
-                                            "wans"};
+                                            "claims",       "hosts",
+                                            "conflicts",    "wans"};
         });
     }
 
@@ -353,6 +365,7 @@ Interest Service::prepare() {
         adaptor_->answer_settled();
         announce_changes();
         adaptor_->announce_wans();
+        announce_hosts();
         for (const auto& conflict : gateway_.conflicts().take_news()) {
             const auto row = to_row(conflict);
             conflict.state == ConflictState::open ? adaptor_->emitDetected(row)
@@ -368,11 +381,22 @@ Interest Service::prepare() {
         };
         if (more) at_most(Clock::duration::zero());
         if (const auto timeout = wanted.getRelativeTimeout()) at_most(*timeout);
+        if (hosts_version_ != gateway_.hosts_version()) {
+            at_most(next_host_announcement_ - Clock::now());
+        }
         if (!gateway_.journal().empty()) at_most(next_announcement_ - Clock::now());
         return interest;
     } catch (const sdbus::Error& error) {
         throw BusFailure(fmt::format("the system bus has gone: {}", error.getMessage()));
     }
+}
+
+void Service::announce_hosts() {
+    if (Clock::now() < next_host_announcement_ || hosts_version_ == gateway_.hosts_version())
+        return;
+    next_host_announcement_ = Clock::now() + host_announcement_interval;
+    hosts_version_ = gateway_.hosts_version();
+    adaptor_->emitChanged();
 }
 
 void Service::announce_changes() {
@@ -387,7 +411,8 @@ void Service::announce_changes() {
     }
     std::vector<Row> changed;
     for (const auto id : changes.changed) {
-        if (const auto* row = gateway_.reservations().find(id)) changed.push_back(to_row(*row));
+        if (const auto* row = gateway_.reservations().find(id))
+            changed.push_back(to_row(*row, gateway_.hosts()));
     }
     std::vector<std::uint64_t> removed;
     for (const auto id : changes.removed) removed.push_back(number(id));

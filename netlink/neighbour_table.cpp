@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <libmnl/libmnl.h>
 #include <linux/neighbour.h>
@@ -16,6 +17,16 @@ namespace {
 
 std::span<const std::uint8_t> octets(std::span<const std::byte> bytes) {
     return {static_cast<const std::uint8_t*>(static_cast<const void*>(bytes.data())), bytes.size()};
+}
+
+// The kernel counts in hundredths of a second there, whatever its clock does (USER_HZ).
+std::chrono::seconds confirmed_ago(const Attributes& attributes) {
+    constexpr std::uint32_t per_second = 100;
+    const auto payload = attributes.payload(NDA_CACHEINFO);
+    nda_cacheinfo info{};
+    if (!payload || payload->size() < sizeof(info)) return {};
+    std::memcpy(&info, payload->data(), sizeof(info));
+    return std::chrono::seconds(info.ndm_confirmed / per_second);
 }
 
 ndmsg& put_header(nlmsghdr* message, const LinkNeighbour& wanted) {
@@ -47,7 +58,8 @@ std::optional<Neighbour> decode_neighbour(const nlmsghdr* message) {
     const auto unicast_mac = MacAddress::from(mac);
     if (!address || !unicast_mac) return std::nullopt;
     return Neighbour{header.ndm_ifindex, *address, *unicast_mac,
-                     (header.ndm_state & (NUD_REACHABLE | NUD_PERMANENT)) != 0};
+                     (header.ndm_state & (NUD_REACHABLE | NUD_PERMANENT)) != 0,
+                     confirmed_ago(*attributes)};
 }
 
 NeighbourTable::NeighbourTable() : NeighbourTable(std::make_unique<Socket>(NETLINK_ROUTE)) {}

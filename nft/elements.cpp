@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <new>
 
 #include <arpa/inet.h>
@@ -104,27 +105,27 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
 
 Element exact_element(const Mapping& mapping) {
     Element element;
-    element.key.field(mapping.protocol).field(mapping.host).field(mapping.internal_port);
+    element.key.field(mapping.protocol).field(*mapping.host).field(mapping.internal_port);
     element.data = mapping.external_port;
     return element;
 }
 
 std::string exact_text(const Mapping& mapping) {
-    return to_text(mapping.protocol) + " . " + to_text(mapping.host) + " . " +
+    return to_text(mapping.protocol) + " . " + to_text(*mapping.host) + " . " +
            to_text(mapping.internal_port) + " : " + to_text(mapping.external_port);
 }
 
 Element exact_flow_element(const Mapping& mapping) {
     Element element;
     element.key.field(mapping.protocol)
-        .field(mapping.host)
+        .field(*mapping.host)
         .field(mapping.internal_port)
         .field(mapping.external_port);
     return element;
 }
 
 std::string exact_flow_text(const Mapping& mapping) {
-    return to_text(mapping.protocol) + " . " + to_text(mapping.host) + " . " +
+    return to_text(mapping.protocol) + " . " + to_text(*mapping.host) + " . " +
            to_text(mapping.internal_port) + " . " + to_text(mapping.external_port);
 }
 
@@ -175,8 +176,15 @@ std::vector<Boundary> boundaries(std::span<const Network> networks) {
 }  // namespace
 
 void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings) {
-    edit_elements<Mapping>(batch, edit, sets::exact, 0, mappings, exact_element, exact_text);
-    edit_elements<Mapping>(batch, edit, sets::exact_flows, 0, mappings, exact_flow_element,
+    const auto away = [](const Mapping& mapping) { return !mapping.host; };
+    std::vector<Mapping> found;
+    auto present = mappings;
+    if (std::ranges::any_of(mappings, away)) {
+        std::ranges::remove_copy_if(mappings, std::back_inserter(found), away);
+        present = found;
+    }
+    edit_elements<Mapping>(batch, edit, sets::exact, 0, present, exact_element, exact_text);
+    edit_elements<Mapping>(batch, edit, sets::exact_flows, 0, present, exact_flow_element,
                            exact_flow_text);
     edit_elements<Mapping>(batch, edit, sets::host_ports, 0, mappings, host_port_element,
                            host_port_text);

@@ -82,18 +82,20 @@ std::optional<Flow> decode_flow(const nlmsghdr* message) {
 
 void FlowJudge::follow(const SettleOrder& order) {
     const auto endpoint = [](const Mapping& mapping) {
-        const FlowEnd end{mapping.host.v4_value(), mapping.internal_port.value()};
+        const FlowEnd end{mapping.host->v4_value(), mapping.internal_port.value()};
         return endpoint_key(mapping.protocol, end);
     };
     const auto port = [](const Mapping& mapping) {
         return port_key(mapping.protocol, mapping.external_port.value());
     };
     for (const auto& mapping : order.mappings.removed) {
-        external_ports_.erase(endpoint(mapping));
+        if (mapping.host) external_ports_.erase(endpoint(mapping));
         taken_.erase(port(mapping));
     }
     for (const auto& mapping : order.mappings.added) {
-        external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed};
+        if (mapping.host) {
+            external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed};
+        }
         taken_[port(mapping)] = mapping.claimed;
     }
     looks_ |= order.look;

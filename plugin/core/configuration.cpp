@@ -11,6 +11,16 @@
 #include <toml++/toml.h>
 
 namespace porthole {
+
+template <>
+struct TextForm<std::filesystem::path> {
+    static constexpr std::string_view allowed = "a path that begins with \"/\"";
+    static std::optional<std::filesystem::path> parse(std::string_view text) {
+        if (!text.starts_with('/')) return std::nullopt;
+        return text;
+    }
+};
+
 namespace {
 
 std::string lines_of(const std::string& file, const std::vector<ConfigurationError>& errors) {
@@ -205,6 +215,15 @@ void read_interfaces(Reader& reader, const toml::table& root, Configuration& res
     }
 }
 
+void read_hosts(Reader& reader, const toml::table& root, Configuration& result) {
+    const auto* hosts = reader.table(root, "hosts");
+    if (hosts == nullptr) return;
+    reader.only(*hosts, "hosts", {"lease-files"});
+    const auto no_problem = [](const std::filesystem::path&) { return std::string(); };
+    auto files = reader.list<std::filesystem::path>(*hosts, "hosts", "lease-files", no_problem);
+    if (files) result.lease_files = *std::move(files);
+}
+
 void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
     const auto* nat = reader.table(root, "nat");
     if (nat == nullptr) return;
@@ -288,9 +307,9 @@ std::optional<StaticReservation> read_reservation(Reader& reader, const toml::ta
                     "this version has \"address-and-port-dependent\" only");
     }
     const auto* address = host ? std::get_if<Address>(&*host) : nullptr;
-    if (host && (address == nullptr || address->family() != Family::ipv4)) {
+    if (address != nullptr && address->family() != Family::ipv4) {
         reader.fail(table.get("host")->source().begin, Reader::join(path, "host"),
-                    "this version reserves for IPv4 addresses only");
+                    "this version reserves for IPv4 and MAC addresses only");
     }
     const bool wrong_external_port = !external_port && table.contains("external-port");
     if (!host || !protocol || !port || wrong_external_port) return std::nullopt;
@@ -347,6 +366,19 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
 
 }  // namespace
 
+std::vector<std::filesystem::path> default_lease_files() {
+    return {"/tmp/dhcp.leases",
+            "/tmp/hosts/odhcpd",
+            "/var/lib/misc/dnsmasq.leases",
+            "/var/lib/dnsmasq/dnsmasq.leases",
+            "/var/lib/dhcp/dhcpd.leases",
+            "/var/lib/dhcp/dhcpd6.leases",
+            "/var/lib/dhcpd/dhcpd.leases",
+            "/var/lib/dhcpd/dhcpd6.leases",
+            "/var/lib/kea/kea-leases4.csv",
+            "/var/lib/kea/kea-leases6.csv"};
+}
+
 ConfigurationInvalid::ConfigurationInvalid(const std::string& file,
                                            std::vector<ConfigurationError> errors)
     : InvalidArgument(lines_of(file, errors)), errors_(std::move(errors)) {}
@@ -362,8 +394,9 @@ Configuration parse_configuration(std::string_view text, const std::string& file
     }
     Reader reader;
     Configuration result;
-    reader.only(root, "", {"wan", "lan", "nat", "auto", "reservation"});
+    reader.only(root, "", {"wan", "lan", "hosts", "nat", "auto", "reservation"});
     read_interfaces(reader, root, result);
+    read_hosts(reader, root, result);
     read_nat(reader, root, result);
     read_auto(reader, root, result);
     check_ranges(reader, root, result);

@@ -7,14 +7,13 @@
 namespace porthole {
 namespace {
 
-// A host that is known by its MAC address has no mapping while its addresses are not known, and a
-// claim has none while it waits for the port.
+// A claim has no mapping while it waits for the port.
 std::optional<Mapping> mapping_of(const Reservation& row, bool even_if_waiting = false) {
+    const bool claimed = row.origin == Origin::automatic;
+    if (claimed && row.state == ReservationState::waiting && !even_if_waiting) return std::nullopt;
     const auto* host = std::get_if<Address>(&row.internal.host);
-    const bool waits = row.state == ReservationState::waiting && !even_if_waiting;
-    if (host == nullptr || waits) return std::nullopt;
-    return Mapping{row.internal.protocol, *host, row.internal.port, row.external_port,
-                   row.origin == Origin::automatic};
+    return Mapping{row.internal.protocol, host != nullptr ? std::optional(*host) : row.address,
+                   row.internal.port, row.external_port, claimed};
 }
 
 std::vector<Mapping> sorted_mappings_of(const std::vector<Reservation>& rows) {

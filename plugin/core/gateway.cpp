@@ -146,12 +146,32 @@ void Gateway::own_ports_changed(std::vector<ProtocolPort> ports) {
     find_conflicts();
 }
 
+std::vector<LinkNeighbour> Gateway::hosts_changed(std::span<const Neighbour> neighbours,
+                                                  std::span<const Lease> leases) {
+    std::vector<Neighbour> on_lans(neighbours.begin(), neighbours.end());
+    std::erase_if(on_lans, [lans = lan_links(perimeter_, interfaces_)](const Neighbour& neighbour) {
+        return !lans.contains(neighbour.link_index);
+    });
+    if (hosts_.update(on_lans, leases, clock_())) ++hosts_version_;
+    const auto current = reservations_.followed();
+    reservations_.set_whereabouts(hosts_.locate(current, [this](const Address& address) {
+        return is_nat_source(perimeter_.scope, address);
+    }));
+    commit(reservations_.follow());
+    return hosts_.take_unasked(current);
+}
+
+std::string Gateway::interface_name(int link_index) const {
+    const auto found = std::ranges::find(interfaces_.links, link_index, &Link::index);
+    return found != interfaces_.links.end() ? found->name.text() : std::string();
+}
+
 void Gateway::saw(const Sightings& sightings) {
     const auto now = clock_();
     const auto& watched = perimeter_.scope.watched;
     for (const auto& seen : sightings.seen) {
         const Endpoint internal{seen.host, seen.protocol, seen.port};
-        if (reservations_.find(internal) != nullptr) {
+        if (reservations_.owner(internal) != nullptr) {
             reservations_.saw(internal, now);
             continue;
         }
@@ -240,7 +260,7 @@ void Gateway::forget_idle_claims(Time now) {
     if (pause < std::chrono::seconds::zero() || pause > impossible_pause) idle_since_ = now;
     for (const auto id : reservations_.claims()) {  // nobody was seen in the future
         const auto& row = *reservations_.find(id);
-        if (row.last_seen && *row.last_seen > now) reservations_.saw(row.internal, now);
+        if (row.last_seen > now) reservations_.saw(row.internal, now);
     }
     const auto idle = configuration_.claims.idle;
     if (now - idle_since_ < std::min<std::chrono::seconds>(idle, longest_grace)) return;
@@ -260,7 +280,7 @@ void Gateway::store_last_seen(Time now) {
     ReservationDifference seen;
     for (const auto id : reservations_.claims()) {
         const auto& row = *reservations_.find(id);
-        if (row.last_seen && *row.last_seen > last_stored_) seen.after.push_back(row);
+        if (row.last_seen > last_stored_) seen.after.push_back(row);
     }
     if (!seen.after.empty()) {
         seen.before = seen.after;
@@ -283,7 +303,7 @@ void Gateway::find_conflicts() {
     Conflicts::Findings findings;
     for (const auto& flow : spared_) {
         const auto& [host, protocol, port] = flow.from;
-        const auto* row = reservations_.find(Endpoint{host, protocol, port});
+        const auto* row = reservations_.owner(Endpoint{host, protocol, port});
         // It may be on the port of yet another host.
         const bool remapped = flow.why == SparedFlow::Why::remapped &&
                               reservations_.find(protocol, flow.external_port) == nullptr;
@@ -313,7 +333,7 @@ void Gateway::find_conflicts() {
     const auto now = clock_();
     for (const auto& [owner, corrected] : corrected_) {
         const auto& [host, protocol, port] = owner;
-        const auto* row = reservations_.find(Endpoint{host, protocol, port});
+        const auto* row = reservations_.owner(Endpoint{host, protocol, port});
         if (row == nullptr || now - corrected.since < too_long) continue;
         findings[{ConflictCause::foreign_nat,
                   {protocol, row->external_port},
@@ -399,7 +419,8 @@ GatewayStatus Gateway::status() const {
                                   ": through a WAN nobody gets there");
     }
     for (const auto& row : configuration_.reservations) {
-        if (is_nat_source(perimeter_.scope, row.internal.host)) continue;
+        const bool by_mac = std::holds_alternative<MacAddress>(row.internal.host);
+        if (by_mac || is_nat_source(perimeter_.scope, row.internal.host)) continue;
         status.warnings.push_back("host " + to_text(row.internal.host) +
                                   " of the configuration is in no network that is translated");
     }

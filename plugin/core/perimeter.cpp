@@ -270,6 +270,15 @@ bool is_nat_source(const Scope& scope, const HostKey& host) {
            });
 }
 
+std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& snapshot) {
+    std::set<int> indexes;
+    for (const auto& interface : perimeter.interfaces) {
+        if (interface.side != Side::lan) continue;
+        if (const auto* link = find_link(snapshot, interface.name)) indexes.insert(link->index);
+    }
+    return indexes;
+}
+
 std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
                                const Address& host) {
     std::optional<int> found;
@@ -292,10 +301,11 @@ std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapsh
 
 void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
-    if (address == nullptr || address->family() != Family::ipv4) {
-        throw Refused(
-            Refusal::unsupported,
-            "host \"" + to_text(host) + "\": this version reserves for IPv4 addresses only");
+    if (address == nullptr) return;
+    if (address->family() != Family::ipv4) {
+        throw Refused(Refusal::unsupported,
+                      "host \"" + to_text(host) +
+                          "\": this version reserves for IPv4 and MAC addresses only");
     }
     const auto own = std::ranges::any_of(perimeter.interfaces, [&](const auto& interface) {
         return std::ranges::count(interface.addresses, *address) > 0;

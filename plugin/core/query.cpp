@@ -57,13 +57,11 @@ std::strong_ordering compare(const Reservation& a, const Reservation& b, SortKey
         case SortKey::state:
             return a.state <=> b.state;
         case SortKey::expires: {
-            const auto never = Time::max();
-            return a.expires.value_or(never) <=> b.expires.value_or(never);
+            const auto end = [](Time expires) { return expires == never ? Time::max() : expires; };
+            return end(a.expires) <=> end(b.expires);
         }
-        case SortKey::last_seen: {
-            const auto never = Time::min();
-            return a.last_seen.value_or(never) <=> b.last_seen.value_or(never);
-        }
+        case SortKey::last_seen:
+            return a.last_seen <=> b.last_seen;
     }
     return std::strong_ordering::equal;
 }

@@ -47,9 +47,14 @@ std::string describe(const Reservation& row) {
 // Years from now in seconds still fit; more than this is a mistake of the caller's.
 constexpr std::chrono::seconds max_lifetime{0xFFFFFFFF};
 
-std::optional<Time> expiry(std::optional<std::chrono::seconds> lifetime, Time now) {
-    if (!lifetime || lifetime->count() == 0) return std::nullopt;
+Time expiry(std::optional<std::chrono::seconds> lifetime, Time now) {
+    if (!lifetime || lifetime->count() == 0) return never;
     return now + std::min(*lifetime, max_lifetime);
+}
+
+// Where the host of a row is that is known by its MAC address, and not away.
+Endpoint located(const Reservation& row) {
+    return {*row.address, row.internal.protocol, row.internal.port};
 }
 
 struct EndpointHash {
@@ -71,15 +76,27 @@ class Plan {
   public:
     explicit Plan(const Reservations& base) : base_(base), next_id_(base.next_id()) {}
 
-    [[nodiscard]] const Reservation* find(const Endpoint& internal) const {
-        if (const auto found = internal_.find(internal); found != internal_.end()) {
-            return row(found->second);
+    [[nodiscard]] const Reservation* find(ReservationId id) const {
+        if (id == nobody) return nullptr;
+        if (id >= base_.next_id()) {
+            return place_of(id) < created_.size() ? &created_[place_of(id)] : nullptr;
         }
-        return base_.find(internal);
+        if (const auto found = changed_.find(id); found != changed_.end()) {
+            return found->second ? &*found->second : nullptr;
+        }
+        return base_.find(id);
+    }
+    [[nodiscard]] const Reservation* find(const Endpoint& internal) const {
+        const auto* found = owner(internal);
+        return found != nullptr && found->internal == internal ? found : nullptr;
+    }
+    [[nodiscard]] const Reservation* owner(const Endpoint& from) const {
+        const auto found = owners_.find(from);
+        return found != owners_.end() ? find(found->second) : base_.owner(from);
     }
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const {
         const auto found = external_.find(EndpointHash::number(protocol, external_port));
-        if (found != external_.end()) return row(found->second);
+        if (found != external_.end()) return find(found->second);
         return base_.find(protocol, external_port);
     }
     [[nodiscard]] std::optional<Port> next_free_port(Protocol protocol, Port port) const {
@@ -101,8 +118,9 @@ class Plan {
         return id;
     }
     void put(const Reservation& wanted) {
-        if (const auto* old = row(wanted.id)) take_from_indexes(*old);
-        internal_[wanted.internal] = wanted.id;
+        if (const auto* old = find(wanted.id)) take_from_indexes(*old);
+        owners_[wanted.internal] = wanted.id;
+        if (wanted.address) owners_[located(wanted)] = wanted.id;
         external_[EndpointHash::number(wanted.internal.protocol, wanted.external_port)] = wanted.id;
         if (wanted.id < base_.next_id()) {
             changed_.insert_or_assign(wanted.id, wanted);
@@ -133,21 +151,12 @@ class Plan {
     }
 
   private:
-    [[nodiscard]] const Reservation* row(ReservationId id) const {
-        if (id == nobody) return nullptr;
-        if (id >= base_.next_id()) {
-            return place_of(id) < created_.size() ? &created_[place_of(id)] : nullptr;
-        }
-        if (const auto found = changed_.find(id); found != changed_.end()) {
-            return found->second ? &*found->second : nullptr;
-        }
-        return base_.find(id);
-    }
     [[nodiscard]] std::size_t place_of(ReservationId id) const {
         return number(id) - number(base_.next_id());
     }
     void take_from_indexes(const Reservation& old) {
-        internal_[old.internal] = nobody;
+        owners_[old.internal] = nobody;
+        if (old.address) owners_[located(old)] = nobody;
         external_[EndpointHash::number(old.internal.protocol, old.external_port)] = nobody;
     }
 
@@ -155,7 +164,7 @@ class Plan {
     ReservationId next_id_;
     std::map<ReservationId, std::optional<Reservation>> changed_;  // of base_; nothing: removed
     std::vector<Reservation> created_;                             // in the order of their ids
-    std::unordered_map<Endpoint, ReservationId, EndpointHash> internal_;
+    std::unordered_map<Endpoint, ReservationId, EndpointHash> owners_;
     std::unordered_map<std::uint32_t, ReservationId> external_;
 };
 
@@ -218,17 +227,77 @@ Port choose_port(Plan& plan, const ReserveRequest& request, const Reservation* r
                                                " is free in the range of " + to_text(wanted));
 }
 
+// The claim that was made for this host, before somebody asked for its MAC address.
+const Reservation* claim_of(const Plan& plan, const Endpoint& internal) {
+    const auto* mac = std::get_if<MacAddress>(&internal.host);
+    if (mac == nullptr) return nullptr;
+    const auto& places = plan.base().whereabouts().of;
+    const auto place = places.find(*mac);
+    if (place == places.end()) return nullptr;
+    const auto* owner = plan.owner({place->second, internal.protocol, internal.port});
+    return owner != nullptr && owner->origin == Origin::automatic ? owner : nullptr;
+}
+
+// Where the host of a MAC address's row is, as far as the row can have that.
+std::optional<Address> place_for(const Plan& plan, const Reservation& row) {
+    const auto& [places, holders] = plan.base().whereabouts();
+    const auto& mac = std::get<MacAddress>(row.internal.host);
+    const auto known = places.find(mac);
+    auto place = known != places.end() ? std::optional(known->second) : row.address;
+    if (!place) return std::nullopt;
+    const auto holder = holders.find(*place);
+    if (holder != holders.end() && holder->second != mac) return std::nullopt;
+    const auto* owner = plan.owner({*place, row.internal.protocol, row.internal.port});
+    const bool free = owner == nullptr || owner->id == row.id || owner->origin == Origin::automatic;
+    return free ? place : std::nullopt;
+}
+
+bool known_by_mac(const Reservation& row) {
+    return std::holds_alternative<MacAddress>(row.internal.host);
+}
+
+// Puts the row of a MAC address where its host is.
+void put_in_place(Plan& plan, Reservation row) {
+    const auto former = row.address;
+    row.address = place_for(plan, row);
+    if (!row.address) {
+        row.state = ReservationState::waiting;
+    } else if (row.address != former || row.state == ReservationState::waiting) {
+        row.state = ReservationState::settling;
+    }
+    if (row.address) {
+        const auto* claim = plan.owner(located(row));
+        if (claim != nullptr && claim->id != row.id) plan.remove(*claim);
+    }
+    plan.put(row);
+}
+
+// All leave first, so that addresses can change hands among them.
+void follow_in(Plan& plan, const std::set<ReservationId>& followers) {
+    std::vector<Reservation> rows;
+    for (const auto id : followers) {
+        const auto* row = plan.find(id);
+        if (row == nullptr) continue;
+        rows.push_back(*row);
+        auto gone = *row;
+        gone.address.reset();
+        plan.put(gone);
+    }
+    for (const auto& row : rows) put_in_place(plan, row);
+}
+
 // `former`: the row that had this endpoint before and has left the plan.
 ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origin, Time now,
                          const Reservation* former = nullptr) {
     const auto* renewed = plan.find(request.internal);
+    if (renewed == nullptr && former == nullptr) renewed = claim_of(plan, request.internal);
     if (renewed != nullptr && renewed->origin == Origin::configured) refuse_read_only(*renewed);
     const auto external_port = choose_port(plan, request, renewed);
     if (renewed != nullptr) former = renewed;
     const bool moved = former == nullptr || former->external_port != external_port ||
                        former->origin == Origin::automatic;
 
-    const Reservation row{
+    Reservation row{
         .id = former != nullptr ? former->id : plan.new_id(),
         .internal = request.internal,
         .external_port = external_port,
@@ -238,8 +307,21 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         .state = moved ? ReservationState::settling : former->state,
         .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
         .expires = expiry(request.lifetime, now),
-        .last_seen = former != nullptr ? former->last_seen : std::nullopt,
+        .last_seen = former != nullptr ? former->last_seen : never,
     };
+    if (known_by_mac(row)) {
+        if (former != nullptr) row.address = former->address;
+        put_in_place(plan, row);
+        return row.id;
+    }
+    // Who asks for the address itself goes before who was followed there.
+    const auto* follower = plan.owner(row.internal);
+    if (follower != nullptr && follower->id != row.id) {
+        auto away = *follower;
+        away.address.reset();
+        away.state = ReservationState::waiting;
+        plan.put(away);
+    }
     plan.put(row);
     return row.id;
 }
@@ -263,7 +345,10 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
                                                       " contradicts another one");
     };
     for (auto& row : rows) {
-        const bool known = find(row.id) != nullptr || find(row.internal) != nullptr ||
+        const bool by_mac = known_by_mac(row);
+        if (!by_mac || (row.address && owner(located(row)) != nullptr)) row.address.reset();
+        if (by_mac && !row.address) row.state = ReservationState::waiting;
+        const bool known = find(row.id) != nullptr || owner(row.internal) != nullptr ||
                            find(row.internal.protocol, row.external_port) != nullptr;
         if (known || row.id == nobody || row.id >= next_id) contradict(row);
         apply({{}, {std::move(row)}});
@@ -275,7 +360,8 @@ Reservations::Reservations(const Reservations& other)
     : next_id_(other.next_id_),
       pool_(other.pool_),
       claim_alternates_(other.claim_alternates_),
-      own_ports_(other.own_ports_) {
+      own_ports_(other.own_ports_),
+      whereabouts_(other.whereabouts_) {
     ReservationDifference everything;
     for (const auto& [id, row] : other.rows_) everything.after.push_back(row);
     apply(everything);
@@ -335,33 +421,39 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     row.filtering = changes.filtering.value_or(row.filtering);
     row.comment = changes.comment.value_or(row.comment);
     if (changes.lifetime) row.expires = expiry(changes.lifetime, now);
-    plan.put(row);
+    known_by_mac(row) ? put_in_place(plan, row) : plan.put(row);
     return std::move(plan).difference();
 }
 
 ReservationDifference Reservations::release(std::span<const ReservationId> ids) const {
-    const std::set<ReservationId> wanted(ids.begin(), ids.end());
-    ReservationDifference result;
-    for (const auto id : wanted) {
+    Plan plan(*this);
+    for (const auto id : std::set(ids.begin(), ids.end())) {
         const auto* row = find(id);
         if (row == nullptr) {
             throw Refused(Refusal::no_such_reservation,
                           "there is no reservation " + std::to_string(number(id)));
         }
         if (row->origin == Origin::configured) refuse_read_only(*row);
-        result.before.push_back(*row);
+        plan.remove(*row);
     }
-    return result;
+    follow_in(plan, followers_);
+    return std::move(plan).difference();
 }
 
 ReservationDifference Reservations::expire(Time now) const {
-    ReservationDifference result;
+    Plan plan(*this);
     for (const auto& [expires, id] : by_expiry_) {
         if (expires > now) break;
-        result.before.push_back(rows_.at(id));
+        plan.remove(rows_.at(id));
     }
-    std::ranges::sort(result.before, {}, &Reservation::id);
-    return result;
+    follow_in(plan, followers_);
+    return std::move(plan).difference();
+}
+
+ReservationDifference Reservations::follow() const {
+    Plan plan(*this);
+    follow_in(plan, followers_);
+    return std::move(plan).difference();
 }
 
 ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wanted,
@@ -379,6 +471,7 @@ ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wan
             result.refused.push_back("reservation[" + std::to_string(i) + "]: " + refused.what());
         }
     }
+    follow_in(plan, followers_);
     result.difference = std::move(plan).difference();
     return result;
 }
@@ -393,7 +486,7 @@ ClaimedDifference Reservations::claim(std::span<const Claim> claims, const Claim
     Plan plan(*this);
     ClaimedDifference result;
     for (const auto& [internal, mac] : claims) {
-        if (plan.find(internal) != nullptr) continue;
+        if (plan.owner(internal) != nullptr) continue;
         const bool too_many = total >= policy.limit || of_mac[mac] >= policy.limit_per_mac;
         const bool natural = plan.find(internal.protocol, internal.port) == nullptr &&
                              can_be_reserved(internal.protocol, internal.port);
@@ -412,7 +505,7 @@ ClaimedDifference Reservations::claim(std::span<const Claim> claims, const Claim
                   .origin = Origin::automatic,
                   .state = ReservationState::settling,
                   .comment = {},
-                  .expires = std::nullopt,
+                  .expires = never,
                   .last_seen = now,
                   .mac = mac});
     }
@@ -433,7 +526,7 @@ ReservationDifference Reservations::forget(Time before) const {
     ReservationDifference result;
     for (const auto id : claims_) {
         const auto& row = rows_.at(id);
-        if (!row.last_seen || *row.last_seen <= before) result.before.push_back(row);
+        if (row.last_seen <= before) result.before.push_back(row);
     }
     return result;
 }
@@ -454,9 +547,8 @@ ReservationDifference Reservations::hold_back(const std::set<ProtocolPort>& wait
     return result;
 }
 
-void Reservations::saw(const Endpoint& internal, Time now) {
-    const auto found = by_internal_.find(internal);
-    if (found != by_internal_.end()) rows_.at((*found)->id).last_seen = now;
+void Reservations::saw(const Endpoint& from, Time now) {
+    if (const auto* row = owner(from)) rows_.at(row->id).last_seen = now;
 }
 
 void Reservations::set_state(std::span<const ReservationId> ids, ReservationState state) {
@@ -475,15 +567,19 @@ void Reservations::apply(const ReservationDifference& difference) {
     };
     for (const auto& row : difference.before) {
         by_internal_.erase(by_internal_.find(row.internal));
-        if (row.expires) by_expiry_.erase({*row.expires, row.id});
+        if (row.address) by_address_.erase(located(row));
+        followers_.erase(row.id);
+        if (row.expires != never) by_expiry_.erase({row.expires, row.id});
         slot(row) = nobody;
         claims_.erase(row.id);
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) {
-        if (row.expires) by_expiry_.emplace(*row.expires, row.id);
+        if (row.expires != never) by_expiry_.emplace(row.expires, row.id);
         slot(row) = row.id;
         if (row.origin == Origin::automatic) claims_.insert(claims_.end(), row.id);
+        if (row.address) by_address_.emplace(located(row), row.id);
+        if (known_by_mac(row)) followers_.insert(row.id);
         by_internal_.insert(&rows_.emplace_hint(rows_.end(), row.id, row)->second);
         next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
     }
@@ -502,6 +598,21 @@ const Reservation* Reservations::find(Protocol protocol, Port external_port) con
 const Reservation* Reservations::find(const Endpoint& internal) const {
     const auto found = by_internal_.find(internal);
     return found == by_internal_.end() ? nullptr : *found;
+}
+
+const Reservation* Reservations::owner(const Endpoint& from) const {
+    if (const auto* row = find(from)) return row;
+    const auto found = by_address_.find(from);
+    return found == by_address_.end() ? nullptr : find(found->second);
+}
+
+std::map<MacAddress, Address> Reservations::followed() const {
+    std::map<MacAddress, Address> result;
+    for (const auto id : followers_) {
+        const auto& row = rows_.at(id);
+        if (row.address) result.emplace(std::get<MacAddress>(row.internal.host), *row.address);
+    }
+    return result;
 }
 
 std::optional<Port> Reservations::next_free_port(Protocol protocol, Port port) const {

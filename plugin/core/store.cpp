@@ -32,7 +32,8 @@ constexpr std::array migrations{
     ") STRICT;"
     "CREATE TABLE counter (generation INTEGER NOT NULL, next_id INTEGER NOT NULL) STRICT;"
     "INSERT INTO counter VALUES (0, 1);",
-    "ALTER TABLE reservation ADD COLUMN mac TEXT;",  // NULL: not claimed
+    "ALTER TABLE reservation ADD COLUMN mac TEXT;",      // NULL: not claimed
+    "ALTER TABLE reservation ADD COLUMN address TEXT;",  // NULL: not known by its MAC, or away
 };
 
 // The file is not a database of Porthole's, or not one any more.
@@ -64,12 +65,13 @@ class Statement {
                                 static_cast<int>(value.size()), SQLITE_TRANSIENT));
         return *this;
     }
-    Statement& bind(int place, std::optional<Time> value) {
-        if (value) return bind(place, std::int64_t{value->time_since_epoch().count()});
+    Statement& bind(int place, Time value) {
+        if (value != never) return bind(place, std::int64_t{value.time_since_epoch().count()});
         check(sqlite3_bind_null(statement_.get(), place));
         return *this;
     }
-    Statement& bind(int place, const std::optional<MacAddress>& value) {
+    template <typename T>
+    Statement& bind(int place, const std::optional<T>& value) {
         if (value) return bind(place, to_text(*value));
         check(sqlite3_bind_null(statement_.get(), place));
         return *this;
@@ -96,8 +98,8 @@ class Statement {
         return bytes == nullptr ? std::string()
                                 : std::string(bytes, static_cast<std::size_t>(size));
     }
-    [[nodiscard]] std::optional<Time> time(int column) const {
-        if (sqlite3_column_type(statement_.get(), column) == SQLITE_NULL) return std::nullopt;
+    // NULL reads as 0.
+    [[nodiscard]] Time time(int column) const {
         return Time(std::chrono::seconds(integer(column)));
     }
 
@@ -126,9 +128,10 @@ T stored(std::string_view column, const std::string& text) {
     }
 }
 
-std::optional<MacAddress> stored_mac(const std::string& text) {
+template <typename T>
+std::optional<T> stored_if_any(std::string_view column, const std::string& text) {
     if (text.empty()) return std::nullopt;
-    return stored<MacAddress>("mac", text);
+    return stored<T>(column, text);
 }
 
 Port stored_port(std::int64_t value) {
@@ -166,7 +169,7 @@ class Store::Database {
         execute("PRAGMA synchronous = FULL");
         execute("PRAGMA journal_size_limit = 4456448");
         migrate();
-        insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?)");
+        insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
         count_.emplace(handle_.get(),
                        "UPDATE counter SET generation = ?, next_id = max(next_id, ?)");
@@ -191,11 +194,12 @@ class Store::Database {
                 .external_port = stored_port(select.integer(4)),
                 .filtering = stored<Filtering>("filtering", select.text(5)),
                 .origin = stored<Origin>("origin", select.text(6)),
-                .state = ReservationState::settling,
+                .state = ReservationState::settling,  // Reservations knows better
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),
-                .mac = stored_mac(select.text(10)),
+                .mac = stored_if_any<MacAddress>("mac", select.text(10)),
+                .address = stored_if_any<Address>("address", select.text(11)),
             });
         }
         try {
@@ -219,6 +223,7 @@ class Store::Database {
             .bind(9, row.expires)
             .bind(10, row.last_seen)
             .bind(11, row.mac)
+            .bind(12, row.address)
             .run();
     }
     void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }

@@ -63,6 +63,7 @@ void run(const Options& options) {
     SettlerSource settled(settler, gateway);
     ExpirySource expiry(gateway, now);
     ClaimSource claims(gateway);
+    HostSource hosts(gateway, now);
     LookSource looks(gateway);
     ForwardingSource forwarding(gateway);
     std::optional<WatchSource> seen;
@@ -82,6 +83,7 @@ void run(const Options& options) {
     loop.add(table_changes);
     if (seen) loop.add(*seen);
     loop.add(claims);
+    loop.add(hosts);
     loop.add(looks);
     loop.add(forwarding);
     loop.add(settled);

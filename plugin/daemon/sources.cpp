@@ -151,6 +151,38 @@ void ClaimSource::dispatch() {
     }
 }
 
+Interest HostSource::prepare() {
+    const bool wanted = gateway_.reservations().follows_hosts();
+    monitor_.listen(wanted);
+    if (wanted && !std::exchange(listening_, wanted)) next_ = Clock::now();
+    listening_ = wanted;
+    const auto left = std::chrono::ceil<milliseconds>(next_ - Clock::now());
+    return {wanted ? monitor_.descriptor() : -1, POLLIN, std::max(left, milliseconds(0))};
+}
+
+void HostSource::dispatch() {
+    const auto begin = Clock::now();
+    if (listening_ && monitor_.changed()) next_ = std::min(next_, std::max(begin, not_before_));
+    if (next_ > begin) return;
+    constexpr std::chrono::seconds interval{10};
+    constexpr milliseconds least_rest{20};
+    constexpr int rest_factor = 50;  // however many neighbours come and go
+    next_ = begin + interval;
+    try {
+        const auto leases = leases_.read(gateway_.lease_files(), clock_());
+        for (const auto& host : gateway_.hosts_changed(neighbours_.read(), leases)) {
+            neighbours_.probe(host);
+        }
+        failed_ = false;
+    } catch (const Error& error) {
+        if (!failed_)
+            log::error("hosts-failed", "ports do not follow their hosts: {}", error.what());
+        failed_ = true;
+    }
+    const auto end = Clock::now();
+    not_before_ = end + std::max<Clock::duration>(least_rest, rest_factor * (end - begin));
+}
+
 Interest LookSource::prepare() {
     const auto left =
         std::chrono::ceil<milliseconds>(last_ + gateway_.look_interval() - Clock::now());

@@ -8,6 +8,7 @@
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "core/own_ports.hpp"
+#include "lease_reader.hpp"
 #include "netlink/neighbour_table.hpp"
 #include "netlink/rtnetlink.hpp"
 #include "netlink/sock_diag.hpp"
@@ -133,6 +134,29 @@ class ClaimSource : public EventSource {
     netlink::NeighbourMonitor monitor_;
     Gateway& gateway_;
     std::optional<Clock::time_point> next_;  // nothing: nobody waits
+    Clock::time_point not_before_;
+    bool failed_ = false;
+};
+
+/// Makes the gateway follow the hosts on the LANs: at once where a port follows one of them, from
+/// time to time otherwise.
+class HostSource : public EventSource {
+  public:
+    HostSource(Gateway& gateway, Gateway::Clock clock)
+        : gateway_(gateway), clock_(std::move(clock)) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    netlink::NeighbourTable neighbours_;
+    netlink::NeighbourMonitor monitor_;
+    LeaseReader leases_;
+    Gateway& gateway_;
+    Gateway::Clock clock_;
+    bool listening_ = false;
+    Clock::time_point next_ = Clock::now();
     Clock::time_point not_before_;
     bool failed_ = false;
 };

@@ -42,6 +42,11 @@ bool Address::is_carrier_grade() const {
     return family_ == Family::ipv4 && bytes_[0] == 100 && (bytes_[1] & 0xC0U) == 64;
 }
 
+bool Address::is_link_local() const {
+    if (family_ == Family::ipv4) return bytes_[0] == 169 && bytes_[1] == 254;
+    return bytes_[0] == 0xFE && (bytes_[1] & 0xC0U) == 0x80;
+}
+
 std::uint32_t Address::v4_value() const {
     if (family_ != Family::ipv4) return 0;
     std::uint32_t value = 0;

@@ -100,7 +100,7 @@ std::string nft_file(const std::vector<Mapping>& mappings) {
     std::string host_ports;  // as nobody's port is another one inside, the ports as well
     for (const auto& [protocol, host, internal, external, claimed] : mappings) {
         const auto source =
-            fmt::format("{} . {} . {}", to_text(protocol), to_text(host), internal.value());
+            fmt::format("{} . {} . {}", to_text(protocol), to_text(*host), internal.value());
         exact += fmt::format("{} : {},", source, external.value());
         exact_flows += fmt::format("{} . {},", source, external.value());
         host_ports += fmt::format("{} . {},", to_text(protocol), external.value());

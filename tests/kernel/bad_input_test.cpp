@@ -102,7 +102,6 @@ TEST_F(BadRequest, ForOneReservation) {
          {"192.168.2.1", "gateway's own"}},
         {"broadcast address", "192.168.2.255", "udp", 1, {}, "InvalidArgument", {"broadcast"}},
         {"IPv6 host", "fd00::2", "udp", 1, {}, "Unsupported", {"fd00::2", "IPv4"}},
-        {"MAC host", "02:00:5e:10:00:01", "udp", 1, {}, "Unsupported", {"02:00:5e:10:00:01"}},
         {"protocol",
          "192.168.2.3",
          "icmp",

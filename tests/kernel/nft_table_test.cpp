@@ -345,7 +345,7 @@ class NftTableGrows : public NftTable, public testing::WithParamInterface<unsign
             mappings.insert({protocol, Address::v4(0xC0A80202U + below(20)),
                              *Port::from(51820 + below(2000)), external});
         }
-        std::set<std::tuple<Protocol, Address, Port>> endpoints;
+        std::set<std::tuple<Protocol, std::optional<Address>, Port>> endpoints;
         for (const auto& row : mappings) {
             if (!endpoints.emplace(row.protocol, row.host, row.internal_port).second) continue;
             firewall.mappings.push_back(row);

@@ -220,7 +220,7 @@ TEST_F(ClaimedReservationsTest, GiveAHostItsOwnPort) {
                                .origin = Origin::automatic,
                                .state = ReservationState::settling,
                                .comment = Comment(),
-                               .expires = std::nullopt,
+                               .expires = never,
                                .last_seen = now,
                                .mac = mac(2)};
     EXPECT_THAT(claimed.difference.before, IsEmpty());

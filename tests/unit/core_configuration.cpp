@@ -114,40 +114,41 @@ protocol = true
 port = "51820"
 [[reservation]]
 [[reservation]]
-host = "02:00:5e:10:00:01"
+host = "2001:db8::2"
 protocol = "udp"
 port = -1
 filtering = "endpoint-independent"
 )");
     EXPECT_THAT(
         errors,
-        Pointwise(Begins(),
-                  {"1:1: colour: unknown key; allowed here: wan, lan, nat, auto, reservation",
-                   "2:18: lan.interfaces: expected an array of strings, found a string",
-                   "3:5: lan.interface: unknown key; allowed here: interfaces",
-                   "5:23: wan.interfaces[1]: invalid \"a b\": expected an interface name",
-                   "5:30: wan.interfaces[2]: expected an interface name",
-                   "7:14: nat.masquerade: expected true or false, found a string",
-                   "8:12: nat.sources[0]: invalid \"192.168.2.1/24\": expected a network",
-                   "8:44: nat.sources[2]: invalid \"10.0.0.0/33\": expected a network",
-                   "9:11: nat.exempt[0]: invalid \"fd00::/8\": expected an IPv4 network",
-                   "10:1: nat.mode: unknown key; allowed here: masquerade, pool, sources, exempt",
-                   "12:8: reservation[0].host: invalid \"224.0.0.1\": expected the unicast",
-                   "13:12: reservation[0].protocol: invalid \"icmp\": expected \"udp\" or",
-                   "14:8: reservation[0].port: invalid \"0\": expected a port from 1 to 65535",
-                   "15:17: reservation[0].external-port: invalid \"65536\": expected a port",
-                   "16:13: reservation[0].filtering: invalid \"open\": expected",
-                   "17:11: reservation[0].comment: invalid \"a\tb\": expected at most 128 bytes",
-                   "18:1: reservation[0].extern-port: unknown key; allowed here: host, protocol",
-                   "20:8: reservation[1].host: expected the unicast IPv4, IPv6 or MAC",
-                   "21:12: reservation[1].protocol: expected \"udp\" or \"tcp\", found a bool",
-                   "22:8: reservation[1].port: expected a port from 1 to 65535, found a string",
-                   "23:1: reservation[2].host: is missing",
-                   "23:1: reservation[2].protocol: is missing",
-                   "23:1: reservation[2].port: is missing",
-                   "25:8: reservation[3].host: this version reserves for IPv4 addresses only",
-                   "27:8: reservation[3].port: invalid \"-1\": expected a port from 1 to 65535",
-                   "28:13: reservation[3].filtering: this version has"}));
+        Pointwise(
+            Begins(),
+            {"1:1: colour: unknown key; allowed here: wan, lan, hosts, nat, auto, reservation",
+             "2:18: lan.interfaces: expected an array of strings, found a string",
+             "3:5: lan.interface: unknown key; allowed here: interfaces",
+             "5:23: wan.interfaces[1]: invalid \"a b\": expected an interface name",
+             "5:30: wan.interfaces[2]: expected an interface name",
+             "7:14: nat.masquerade: expected true or false, found a string",
+             "8:12: nat.sources[0]: invalid \"192.168.2.1/24\": expected a network",
+             "8:44: nat.sources[2]: invalid \"10.0.0.0/33\": expected a network",
+             "9:11: nat.exempt[0]: invalid \"fd00::/8\": expected an IPv4 network",
+             "10:1: nat.mode: unknown key; allowed here: masquerade, pool, sources, exempt",
+             "12:8: reservation[0].host: invalid \"224.0.0.1\": expected the unicast",
+             "13:12: reservation[0].protocol: invalid \"icmp\": expected \"udp\" or",
+             "14:8: reservation[0].port: invalid \"0\": expected a port from 1 to 65535",
+             "15:17: reservation[0].external-port: invalid \"65536\": expected a port",
+             "16:13: reservation[0].filtering: invalid \"open\": expected",
+             "17:11: reservation[0].comment: invalid \"a\tb\": expected at most 128 bytes",
+             "18:1: reservation[0].extern-port: unknown key; allowed here: host, protocol",
+             "20:8: reservation[1].host: expected the unicast IPv4, IPv6 or MAC",
+             "21:12: reservation[1].protocol: expected \"udp\" or \"tcp\", found a bool",
+             "22:8: reservation[1].port: expected a port from 1 to 65535, found a string",
+             "23:1: reservation[2].host: is missing",
+             "23:1: reservation[2].protocol: is missing",
+             "23:1: reservation[2].port: is missing",
+             "25:8: reservation[3].host: this version reserves for IPv4 and MAC",
+             "27:8: reservation[3].port: invalid \"-1\": expected a port from 1 to 65535",
+             "28:13: reservation[3].filtering: this version has"}));
 }
 
 TEST(ConfigurationTest, RefusesSectionsOfAWrongType) {
@@ -302,11 +303,11 @@ TEST(ConfigurationTest, SaysWhereTheTomlIsBroken) {
 }
 
 TEST(ConfigurationTest, WritesOneLineForEachError) {
-    EXPECT_THAT(
-        [] { parse_configuration("\nwam = 1\nnat.masquerade = 0\n", "/etc/p.toml"); },
-        ThrowsMessage<InvalidArgument>(
-            "/etc/p.toml:2:1: wam: unknown key; allowed here: wan, lan, nat, auto, reservation\n"
-            "/etc/p.toml:3:18: nat.masquerade: expected true or false, found an integer"));
+    EXPECT_THAT([] { parse_configuration("\nwam = 1\nnat.masquerade = 0\n", "/etc/p.toml"); },
+                ThrowsMessage<InvalidArgument>(
+                    "/etc/p.toml:2:1: wam: unknown key; allowed here: wan, lan, hosts, nat, auto, "
+                    "reservation\n"
+                    "/etc/p.toml:3:18: nat.masquerade: expected true or false, found an integer"));
 }
 
 TEST(ConfigurationTest, IsReadFromAFile) {

@@ -16,7 +16,7 @@ using namespace support;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-TEST(DesiredFirewall, MapsHostsThatAreKnownByTheirAddress) {
+TEST(DesiredFirewall, MapsHostsAndKeepsThePortsOfThoseThatAreAway) {
     Reservations reservations;
     std::vector<ReservationId> ids;
     reservations.apply(reservations.reserve_many(
@@ -32,6 +32,7 @@ TEST(DesiredFirewall, MapsHostsThatAreKnownByTheirAddress) {
         firewall.mappings,
         ElementsAre(
             Mapping{Protocol::tcp, parse<Address>("", "192.168.2.2"), port(22), port(22)},
+            Mapping{Protocol::udp, std::nullopt, port(51820), port(51820)},
             Mapping{Protocol::udp, parse<Address>("", "192.168.2.3"), port(51820), port(51821)}));
 }
 

@@ -117,8 +117,8 @@ TEST_F(GatewayTest, RefusesWhatItCannotDo) {
     const auto id = reserve({.internal = anna}).id;
     EXPECT_THAT([&] { reserve({.internal = ben}); },
                 is_refused(Refusal::port_taken, "owned by 192.168.2.2"));
-    EXPECT_THAT([&] { reserve({.internal = endpoint("02:00:5e:10:00:01", 7)}); },
-                is_refused(Refusal::unsupported, "02:00:5e:10:00:01"));
+    EXPECT_THAT([&] { reserve({.internal = endpoint("2001:db8::2", 7)}); },
+                is_refused(Refusal::unsupported, "2001:db8::2"));
     const auto strict = Filtering::address_and_port_dependent;
     const auto open = Filtering::endpoint_independent;
     EXPECT_THAT([&] { reserve({.internal = anna, .filtering = open}); },

@@ -18,8 +18,7 @@ using ::testing::ElementsAreArray;
 using ::testing::IsEmpty;
 
 Reservation row(std::uint64_t id, Endpoint internal, std::uint64_t external_port, Origin origin,
-                ReservationState state, std::string_view text, std::optional<Time> expires,
-                std::optional<Time> last_seen) {
+                ReservationState state, std::string_view text, Time expires, Time last_seen) {
     return {ReservationId{id}, internal, port(external_port),
             default_filtering, origin,   state,
             comment(text),     expires,  last_seen};
@@ -27,7 +26,6 @@ Reservation row(std::uint64_t id, Endpoint internal, std::uint64_t external_port
 
 class QueryTest : public ::testing::Test {
   protected:
-    static constexpr auto never = std::nullopt;
     const Time soon_ = now + std::chrono::seconds(1);
     const Time late_ = now + std::chrono::seconds(2);
     const Reservations reservations_{

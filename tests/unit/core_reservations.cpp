@@ -46,11 +46,15 @@ class ReservationsTest : public ::testing::Test {
 TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
     const auto difference = all_.reserve({.internal = anna}, Origin::api, now);
     EXPECT_EQ(all_.size(), 0U) << "deciding changed something";
-    const Reservation expected{ReservationId{1}, anna,
-                               port(51820),      Filtering::address_and_port_dependent,
-                               Origin::api,      ReservationState::settling,
-                               Comment(),        std::nullopt,
-                               std::nullopt};
+    const Reservation expected{ReservationId{1},
+                               anna,
+                               port(51820),
+                               Filtering::address_and_port_dependent,
+                               Origin::api,
+                               ReservationState::settling,
+                               Comment(),
+                               never,
+                               never};
     EXPECT_THAT(difference.before, IsEmpty());
     EXPECT_THAT(difference.after, ElementsAre(expected));
     all_.apply(difference);
@@ -83,7 +87,7 @@ TEST_F(ReservationsTest, RenewedWithoutOptionsKeepEverythingButTheLifetime) {
                                Origin::automatic);
     auto expected = first;
     expected.origin = Origin::api;
-    expected.expires = std::nullopt;
+    expected.expires = never;
     EXPECT_EQ(reserve({.internal = anna}), expected);
     EXPECT_TRUE(all_.reserve({.internal = anna}, Origin::api, now + 1s).empty());
 }
@@ -249,7 +253,7 @@ TEST_F(ReservationsTest, ChangeOnlyWhatAChangeNames) {
     change({.filtering = Filtering::endpoint_independent});
     expected.expires = now + 80s;
     change({.lifetime = 30s});
-    expected.expires = std::nullopt;
+    expected.expires = never;
     change({.lifetime = 0s});
     expected.comment = Comment();
     change({.comment = Comment()});
@@ -329,7 +333,7 @@ TEST_F(ReservationsTest, OfTheConfigurationTakeOverRowsOfTheSameEndpoint) {
     auto expected = before;
     expected.external_port = port(7);
     expected.origin = Origin::configured;
-    expected.expires = std::nullopt;
+    expected.expires = never;
     EXPECT_EQ(*all_.find(anna), expected);
 }
 
@@ -354,7 +358,7 @@ TEST_F(ReservationsTest, OfTheConfigurationKeepWhenTheirHostWasSeen) {
                            Origin::configured,
                            ReservationState::active,
                            Comment(),
-                           std::nullopt,
+                           never,
                            now};
     const Reservations stored({seen}, ReservationId{2});
     EXPECT_TRUE(

@@ -65,10 +65,12 @@ class Model {
             .filtering =
                 request.filtering.value_or(old != nullptr ? old->filtering : default_filtering),
             .origin = origin,
-            .state = ReservationState::settling,
+            .state = std::holds_alternative<MacAddress>(request.internal.host)
+                         ? ReservationState::waiting  // nobody has said where it is
+                         : ReservationState::settling,
             .comment = request.comment.value_or(old != nullptr ? old->comment : Comment()),
             .expires = expiry(request.lifetime, when),
-            .last_seen = std::nullopt};
+            .last_seen = never};
         rows.insert_or_assign(request.internal, row);
     }
 
@@ -92,7 +94,7 @@ class Model {
 
     void expire(Time when) {
         std::erase_if(rows, [&](const auto& entry) {
-            return entry.second.expires && *entry.second.expires <= when;
+            return entry.second.expires != never && entry.second.expires <= when;
         });
     }
 
@@ -137,8 +139,8 @@ class Model {
 
     [[noreturn]] static void refuse(Refusal reason) { throw Refused(reason, "refused"); }
 
-    static std::optional<Time> expiry(std::optional<std::chrono::seconds> lifetime, Time when) {
-        if (!lifetime || lifetime->count() == 0) return std::nullopt;
+    static Time expiry(std::optional<std::chrono::seconds> lifetime, Time when) {
+        if (!lifetime || lifetime->count() == 0) return never;
         return when + *lifetime;
     }
 
@@ -236,7 +238,8 @@ void expect_same(const Reservations& reservations, const Model& model) {
         EXPECT_EQ(reservations.find(id), &row);
         EXPECT_EQ(reservations.find(row.internal), &row);
         EXPECT_EQ(reservations.find(row.internal.protocol, row.external_port), &row);
-        if (row.expires && (!next_expiry || *row.expires < *next_expiry)) next_expiry = row.expires;
+        if (row.expires != never && (!next_expiry || row.expires < *next_expiry))
+            next_expiry = row.expires;
     }
     EXPECT_EQ(reservations.next_expiry(), next_expiry);
 }

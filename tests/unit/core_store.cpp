@@ -122,10 +122,10 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
     std::vector<Reservation> rows{
         {ReservationId{3}, endpoint("192.168.2.2", 1), port(65535), Filtering::endpoint_independent,
          Origin::configured, ReservationState::settling, comment("Größe '); DROP TABLE x; --"),
-         std::nullopt, now},
+         never, now},
         {ReservationId{4}, endpoint("2001:db8::2", 65535, Protocol::tcp), port(1),
          Filtering::address_dependent, Origin::automatic, ReservationState::settling, Comment(),
-         now + 1s, std::nullopt},
+         now + 1s, never},
         {ReservationId{7}, endpoint("02:00:5e:10:00:01", 1), port(7),
          Filtering::address_and_port_dependent, Origin::api, ReservationState::settling, Comment(),
          Time(1s), Time(0s)},
@@ -135,7 +135,7 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
         commit(opened, {{}, rows});
         auto changed = rows[1];
         changed.external_port = port(2);
-        changed.expires = std::nullopt;
+        changed.expires = never;
         commit(opened, {{rows[0], rows[1]}, {changed}});
         rows = {changed, rows[2]};
     }
@@ -225,7 +225,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 2"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 3"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }

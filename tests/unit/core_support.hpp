@@ -24,10 +24,10 @@ inline void PrintTo(const Reservation& row, std::ostream* out) {
          << to_text(row.internal.protocol) << ' ' << to_text(row.internal.port) << " <-> "
          << to_text(row.external_port) << ' ' << to_text(row.origin) << ' '
          << to_text(row.filtering) << " \"" << to_text(row.comment) << '"';
-    if (row.expires) *out << " expires " << row.expires->time_since_epoch().count();
+    if (row.expires != never) *out << " expires " << row.expires.time_since_epoch().count();
 }
 inline void PrintTo(const Mapping& mapping, std::ostream* out) {
-    *out << to_text(mapping.protocol) << ' ' << to_text(mapping.host) << ':'
+    *out << to_text(mapping.protocol) << ' ' << (mapping.host ? to_text(*mapping.host) : "away") << ':'
          << to_text(mapping.internal_port) << " <-> " << to_text(mapping.external_port);
 }
 inline void PrintTo(const Port& port, std::ostream* out) { *out << to_text(port); }

@@ -20,12 +20,12 @@ Reservation reservation_of(const std::string& host) {
             .state = ReservationState::active,
             .comment = parse<Comment>("comment", "laptop"),
             .expires = Time(seconds(1000)),
-            .last_seen = std::nullopt};
+            .last_seen = never};
 }
 
 TEST(DBusRow, HasTheFieldsOfTheContract) {
     EXPECT_EQ(sdbus::signature_of<Row>::str(), "(tssqqssssxxa{sv})");
-    const auto row = to_row(reservation_of("192.168.2.2"));
+    const auto row = to_row(reservation_of("192.168.2.2"), Hosts());
     const auto& [id, host, protocol, internal, external, filtering, origin, state, comment, expires,
                  last_seen, extras] = fields(row);
     EXPECT_EQ(id, 7U);
@@ -45,7 +45,7 @@ TEST(DBusRow, HasTheFieldsOfTheContract) {
 
 TEST(DBusRow, SaysWhatKindOfHostItIs) {
     const auto extras_of = [](const std::string& host) {
-        return std::get<11>(to_row(reservation_of(host)));
+        return std::get<11>(to_row(reservation_of(host), Hosts()));
     };
     EXPECT_EQ(extras_of("2001:db8::2").at("family").get<std::string>(), "ipv6");
     const auto mac = extras_of("02:00:5e:10:00:01");

@@ -48,9 +48,12 @@ struct Release {
 
 struct ListConflicts {};
 
+struct ListHosts {};
+
 struct Monitor {};
 
-using Command = std::variant<Status, List, Reserve, Change, Release, ListConflicts, Monitor>;
+using Command =
+    std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts, Monitor>;
 
 struct Invocation {
     Command command;

@@ -56,11 +56,28 @@ ConflictRow to_conflict(const std::tuple<Fields...>& wire) {
     return std::apply([](const Fields&... field) { return ConflictRow{field...}; }, wire);
 }
 
+/// A host as the service shows it.
+struct HostRow {
+    std::string key;
+    std::string name;
+    std::string mac;
+    std::vector<std::string> addresses;
+    std::int64_t last_seen = 0;  ///< Unix seconds, 0: never
+    Dictionary extras;
+};
+
+/// From the contract's (sssasxa{sv}).
+template <typename... Fields>
+HostRow to_host(const std::tuple<Fields...>& wire) {
+    return std::apply([](const Fields&... field) { return HostRow{field...}; }, wire);
+}
+
 /// null for a D-Bus type that the contract does not use.
 Json to_json(const sdbus::Variant& value);
 Json to_json(const Dictionary& dictionary);
 Json to_json(const Row& row);
 Json to_json(const ConflictRow& conflict);
+Json to_json(const HostRow& host);
 
 using Cells = std::vector<std::string>;
 
@@ -72,6 +89,9 @@ std::string table(const std::vector<Cells>& lines);
 std::string reservation_table(const std::vector<Row>& rows);
 /// The cells of one row without headings, for a line of its own.
 std::string reservation_line(const Row& row);
+
+/// One line for every host, with a line of headings.
+std::string host_table(const std::vector<HostRow>& hosts);
 
 /// Two lines for every conflict.
 std::string conflict_table(const std::vector<ConflictRow>& conflicts);

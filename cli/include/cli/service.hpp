@@ -35,6 +35,7 @@ class Service {
     Row reserve(const Reserve& request);
     Row change(const Change& request);
     std::vector<ConflictRow> conflicts();
+    std::vector<HostRow> hosts();
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);
     /// Calls `announced` until the service leaves the bus, which it reports by throwing. `ready` is
@@ -42,9 +43,10 @@ class Service {
     void monitor(const std::function<void(std::uint64_t generation)>& ready, Announced announced);
 
   private:
-    class Proxy final : public sdbus::ProxyInterfaces<org::porthole::Gateway1::Reservations_proxy,
-                                                      org::porthole::Gateway1::Conflicts_proxy,
-                                                      org::porthole::Gateway1::Manager_proxy> {
+    class Proxy final
+        : public sdbus::ProxyInterfaces<
+              org::porthole::Gateway1::Reservations_proxy, org::porthole::Gateway1::Conflicts_proxy,
+              org::porthole::Gateway1::Hosts_proxy, org::porthole::Gateway1::Manager_proxy> {
       public:
         explicit Proxy(sdbus::IConnection& connection);
         ~Proxy() { unregisterProxy(); }
@@ -53,7 +55,8 @@ class Service {
         Proxy(Proxy&&) = delete;
         Proxy& operator=(Proxy&&) = delete;
 
-        using org::porthole::Gateway1::Conflicts_proxy::List;
+        using Conflicts = org::porthole::Gateway1::Conflicts_proxy;
+        using Hosts = org::porthole::Gateway1::Hosts_proxy;
         using org::porthole::Gateway1::Reservations_proxy::List;
 
         /// Nothing is subscribed before this is called.
@@ -66,6 +69,7 @@ class Service {
         void onChanged(const std::uint64_t& generation, const std::vector<Wire>& changed,
                        const std::vector<std::uint64_t>& removed) override;
         void onReset(const std::uint64_t& generation) override;
+        void onChanged() override {}
         using WireConflict =
             sdbus::Struct<std::uint64_t, std::string, std::string, std::string, std::uint16_t,
                           std::int64_t, std::string, std::vector<std::string>, Dictionary>;

@@ -69,11 +69,14 @@ class Service final : public EventSource {
     class Adaptor;
 
     void announce_changes();
+    void announce_hosts();
 
     Bus& bus_;
     Gateway& gateway_;
     std::unique_ptr<Adaptor> adaptor_;
     Clock::time_point next_announcement_;  ///< not before this
+    Clock::time_point next_host_announcement_;
+    std::uint64_t hosts_version_ = 0;  ///< as it was announced
 };
 
 }  // namespace porthole::dbus

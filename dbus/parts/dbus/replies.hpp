@@ -11,8 +11,10 @@ namespace porthole::dbus {
 
 // What core answers, as D-Bus values.
 
-Row to_row(const Reservation& reservation);
-std::vector<Row> to_rows(std::span<const Reservation> reservations);
+Row to_row(const Reservation& reservation, const Hosts& hosts);
+std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts& hosts);
+/// The answer of Hosts.List.
+std::vector<HostRow> hosts_of(const Gateway& gateway);
 ConflictRow to_row(const Conflict& conflict);
 std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts);
 /// The property Diagnostics.Wans.

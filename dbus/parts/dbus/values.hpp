@@ -30,6 +30,10 @@ using ConflictRow =
     sdbus::Struct<std::uint64_t, std::string, std::string, std::string, std::uint16_t, std::int64_t,
                   std::string, std::vector<std::string>, Dictionary>;
 
+/// (sssasxa{sv}), a host
+using HostRow = sdbus::Struct<std::string, std::string, std::string, std::vector<std::string>,
+                              std::int64_t, Dictionary>;
+
 /// The fields of a struct, for structured bindings.
 template <typename... Fields>
 const std::tuple<Fields...>& fields(const sdbus::Struct<Fields...>& row) {

@@ -20,6 +20,9 @@ struct StaticReservation {
     bool operator==(const StaticReservation&) const = default;
 };
 
+/// Where dnsmasq, odhcpd, ISC dhcpd and Kea keep their leases, on Debian, Fedora and OpenWrt.
+std::vector<std::filesystem::path> default_lease_files();
+
 /// The configuration file. A default-constructed one is what holds when there is no file.
 struct Configuration {
     std::optional<std::vector<InterfaceName>> wan_interfaces;  ///< nothing: found by default routes
@@ -29,6 +32,7 @@ struct Configuration {
     std::vector<Network> nat_exempt;
     PortRange pool = default_pool;
     ClaimPolicy claims;
+    std::vector<std::filesystem::path> lease_files = default_lease_files();
     std::vector<StaticReservation> reservations;
     bool operator==(const Configuration&) const = default;
 };

@@ -6,6 +6,7 @@
 #include "core/configuration.hpp"
 #include "core/conflicts.hpp"
 #include "core/firewall.hpp"
+#include "core/hosts.hpp"
 #include "core/journal.hpp"
 #include "core/perimeter.hpp"
 #include "core/query.hpp"
@@ -72,6 +73,9 @@ class Gateway {
     void own_ports_changed(std::vector<ProtocolPort> ports);
     /// Whether the gateway forwards IPv4 at all, which is the administrator's to say.
     void forwarding_is(bool on) { forwards_ = on; }
+    /// Follows the hosts on the LANs. Returns who is to be asked whether he is still there.
+    std::vector<LinkNeighbour> hosts_changed(std::span<const Neighbour> neighbours,
+                                             std::span<const Lease> leases);
     /// Takes in who was seen sending: owners stay, hosts on watched ports may get what they use.
     void saw(const Sightings& sightings);
     /// Somebody was seen, and waits for claim().
@@ -101,6 +105,15 @@ class Gateway {
     [[nodiscard]] const Perimeter& perimeter() const { return perimeter_; }
     /// Grows whenever the perimeter changes.
     [[nodiscard]] std::uint64_t perimeter_version() const { return perimeter_version_; }
+    [[nodiscard]] const Hosts& hosts() const { return hosts_; }
+    /// Where DHCP servers keep what hosts_changed() wants to know.
+    [[nodiscard]] const std::vector<std::filesystem::path>& lease_files() const {
+        return configuration_.lease_files;
+    }
+    /// The name of an interface, by its index; empty: there is none.
+    [[nodiscard]] std::string interface_name(int link_index) const;
+    /// Grows whenever a host comes, goes, or has another name or address.
+    [[nodiscard]] std::uint64_t hosts_version() const { return hosts_version_; }
     [[nodiscard]] const Settling& settling() const { return settling_; }
     [[nodiscard]] GatewayStatus status() const;
     [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
@@ -135,6 +148,8 @@ class Gateway {
     std::vector<ProtocolPort> own_ports_;
     Perimeter perimeter_;
     std::uint64_t perimeter_version_ = 0;
+    Hosts hosts_;
+    std::uint64_t hosts_version_ = 0;
     Reservations reservations_;
     std::uint64_t generation_ = 0;
     Settling settling_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "core/configuration.hpp"
 #include "core/firewall.hpp"
@@ -59,17 +60,20 @@ Reach reach_of(const PerimeterInterface& interface);
 /// machines. Configured names count even while no such interface is there.
 Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSnapshot& snapshot);
 
-/// Whether packets from this host are translated. Hosts known by MAC address are not yet.
+/// Whether packets from this address are translated.
 bool is_nat_source(const Scope& scope, const HostKey& host);
+
+/// The indexes of the LAN links.
+std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& snapshot);
 
 /// The index of the LAN link that this host is on; nothing for one behind another router, for the
 /// gateway itself and for what cannot be a host's address.
 std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
                                const Address& host);
 
-/// Throws InvalidArgument where `host` is not in a network whose sources are translated, or is
-/// the network's own or the gateway's own address; Refused (`unsupported`) for MAC addresses and
-/// IPv6 hosts.
+/// Throws InvalidArgument where `host` is an address that is not in a network whose sources are
+/// translated, or is the network's own or the gateway's own; Refused (`unsupported`) for IPv6. A
+/// MAC address can always come to a LAN.
 void require_lan_host(const Perimeter& perimeter, const HostKey& host);
 
 }  // namespace porthole

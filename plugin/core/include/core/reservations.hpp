@@ -12,6 +12,7 @@
 
 #include "core/claims.hpp"
 #include "core/firewall.hpp"
+#include "core/hosts.hpp"
 #include "types/reservation.hpp"
 
 namespace porthole {
@@ -73,7 +74,9 @@ struct ClaimedDifference {
 /// The filtering of a reservation whose request names none.
 constexpr auto default_filtering = Filtering::address_and_port_dependent;
 
-/// All reservations: a value. No two rows share an id, an internal endpoint or an external port.
+/// All reservations: a value. No two rows share an id, an internal endpoint or an external port. A
+/// host that is known by its MAC address is its IPv4 address too, where no other row has that
+/// endpoint: there is one owner of what leaves from an address and a port.
 ///
 /// The const operations decide and change nothing: they return the way to the new state, or throw
 /// InvalidArgument or Refused. apply() goes that way; it takes what this same value has planned.
@@ -121,9 +124,14 @@ class Reservations {
     /// others do. It holds external ports.
     [[nodiscard]] ReservationDifference hold_back(const std::set<ProtocolPort>& waiting) const;
 
+    /// Has the rows of hosts that are known by their MAC addresses go where these are. Who is not
+    /// known to be anywhere keeps the address that he had, unless another host has it now; a row
+    /// without an address waits. Claims for an address make way, other rows do not.
+    [[nodiscard]] ReservationDifference follow() const;
+
     void apply(const ReservationDifference& difference);
-    /// The row of this endpoint, if there is one, was seen at `now`.
-    void saw(const Endpoint& internal, Time now);
+    /// The owner of this endpoint, if there is one, was seen at `now`.
+    void saw(const Endpoint& from, Time now);
     /// Sets the state of those of these rows that are there and do not wait.
     void set_state(std::span<const ReservationId> ids, ReservationState state);
 
@@ -134,6 +142,14 @@ class Reservations {
     /// Where a claim goes that has to make way for somebody who asked.
     [[nodiscard]] const PortRange& claim_alternates() const { return claim_alternates_; }
     void set_claim_alternates(const PortRange& alternates) { claim_alternates_ = alternates; }
+
+    /// Where hosts are. follow() makes it hold for the rows that are there already.
+    [[nodiscard]] const Whereabouts& whereabouts() const { return whereabouts_; }
+    void set_whereabouts(Whereabouts whereabouts) { whereabouts_ = std::move(whereabouts); }
+    /// The addresses of the rows of hosts that are known by their MAC addresses.
+    [[nodiscard]] std::map<MacAddress, Address> followed() const;
+    /// Whether there are such rows.
+    [[nodiscard]] bool follows_hosts() const { return !followers_.empty(); }
 
     /// The ports that the gateway itself has, sorted: nobody can reserve them; rows that have one
     /// already keep it.
@@ -149,6 +165,9 @@ class Reservations {
     [[nodiscard]] const Reservation* find(ReservationId id) const;
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
     [[nodiscard]] const Reservation* find(const Endpoint& internal) const;
+    /// Whose the packets from this endpoint are: its own row's, or that of the host which has the
+    /// address now.
+    [[nodiscard]] const Reservation* owner(const Endpoint& from) const;
     /// The first free port above `port`, then from the start of the same range: ports from 1024
     /// stay above 1023 and the well-known ones below (RFC 4787 section 4.2.1 speaks of ranges).
     /// Ports of the pool are never free.
@@ -184,6 +203,8 @@ class Reservations {
     std::set<const Reservation*, ByInternal> by_internal_;  // they point into rows_
     std::set<std::pair<Time, ReservationId>> by_expiry_;
     std::set<ReservationId> claims_;
+    std::set<ReservationId> followers_;             // rows of MAC addresses
+    std::map<Endpoint, ReservationId> by_address_;  // of those that have one, where it is
     // Per protocol, the owner of every external port; id 0: free. Empty until the first
     // reservation.
     std::array<std::vector<ReservationId>, 2> by_external_;
@@ -191,6 +212,7 @@ class Reservations {
     PortRange pool_ = default_pool;
     PortRange claim_alternates_ = ClaimPolicy().alternates;
     std::vector<ProtocolPort> own_ports_;
+    Whereabouts whereabouts_;
 };
 
 }  // namespace porthole

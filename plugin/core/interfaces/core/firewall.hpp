@@ -10,11 +10,11 @@
 
 namespace porthole {
 
-/// What one reservation means to the packet filter: packets of `internal` leave through a WAN from
-/// `external_port`, and nobody but the owner receives on that port.
+/// What one reservation means to the packet filter: packets of `host` from `internal_port` leave
+/// through a WAN from `external_port`, and nobody but the owner sends from there or receives there.
 struct Mapping {
     Protocol protocol;
-    Address host;
+    std::optional<Address> host;  ///< nothing: it is away, and its port is kept for it
     Port internal_port;
     Port external_port;
     /// Made for a host that did not ask: live flows that contradict it stay as they are. The packet

@@ -31,6 +31,8 @@ class Address {
     [[nodiscard]] bool is_unicast() const;
     /// Within 100.64/10 (RFC 6598): behind the NAT of a carrier.
     [[nodiscard]] bool is_carrier_grade() const;
+    /// Within 169.254/16 (RFC 3927) or fe80::/10 (RFC 4291): of one link only.
+    [[nodiscard]] bool is_link_local() const;
 
     auto operator<=>(const Address&) const = default;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
+
 #include "types/address.hpp"
 #include "types/host_key.hpp"
 
@@ -12,6 +14,7 @@ struct Neighbour {
     Address address;
     MacAddress mac;
     bool confirmed = false;  ///< it has answered a moment ago, or was entered by hand
+    std::chrono::seconds confirmed_ago{};  ///< how long ago it has answered
     bool operator==(const Neighbour&) const = default;
 };
 
@@ -19,7 +22,7 @@ struct Neighbour {
 struct LinkNeighbour {
     int link_index = 0;
     Address address;
-    bool operator==(const LinkNeighbour&) const = default;
+    auto operator<=>(const LinkNeighbour&) const = default;
 };
 
 }  // namespace porthole

@@ -50,6 +50,8 @@ class Comment {
 /// Seconds since 1970, UTC.
 using Time = std::chrono::sys_seconds;
 
+constexpr Time never{};
+
 /// The inner end of a reservation: a host keeps one reservation for each of these.
 struct Endpoint {
     HostKey host;
@@ -67,10 +69,13 @@ struct Reservation {
     Origin origin;
     ReservationState state;
     Comment comment;
-    std::optional<Time> expires;    ///< nothing: never
-    std::optional<Time> last_seen;  ///< nothing: never
+    Time expires = never;
+    Time last_seen = never;
     /// Of the host that an automatic reservation was made for; nothing for others.
     std::optional<MacAddress> mac = std::nullopt;
+    /// Of a host that is known by its MAC address: its IPv4 address, as far as that is known and
+    /// nobody else has reserved the port for that address.
+    std::optional<Address> address = std::nullopt;
     bool operator==(const Reservation&) const = default;
 };
 

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/leases.hpp"
+#include "types/neighbour.hpp"
+#include "types/reservation.hpp"
+
+namespace porthole {
+
+/// Which host has which address.
+struct Whereabouts {
+    /// The one IPv4 address that each host is reached at.
+    std::map<MacAddress, Address> of;
+    /// Whose each address is.
+    std::map<Address, MacAddress> holders;
+    bool operator==(const Whereabouts&) const = default;
+};
+
+/// A host on a LAN.
+struct Host {
+    /// One of its addresses, and what is known about that.
+    struct At {
+        Address address;
+        bool neighbour = false;  ///< the kernel's neighbour table has it
+        bool confirmed = false;  ///< it has answered there a moment ago
+        bool leased = false;     ///< a DHCP server says so
+        bool operator==(const At&) const = default;
+    };
+    std::string name;           ///< empty: not known
+    int link_index = 0;         ///< 0: not known
+    std::vector<At> addresses;  ///< sorted by address
+    Time last_seen = never;
+};
+
+/// The hosts on the LANs, put together from the neighbour table and the DHCP servers' leases.
+class Hosts {
+  public:
+    /// No more are remembered; who is not there any more makes room first.
+    static constexpr std::size_t capacity = 1024;
+
+    /// Takes in what is there at `now`: neighbours on LANs only. Hosts that have gone stay, without
+    /// addresses. True if anything but times has changed.
+    bool update(std::span<const Neighbour> neighbours, std::span<const Lease> leases, Time now);
+
+    /// Where each host is, if it is at `current` so far. It is only taken to be elsewhere when it
+    /// has gone from there, or a DHCP server says so: of two addresses that are in use, a port can
+    /// follow one only. Addresses that `usable` does not hold for do not count.
+    [[nodiscard]] Whereabouts locate(const std::map<MacAddress, Address>& current,
+                                     const std::function<bool(const Address&)>& usable) const;
+    /// Those of `current` that have to be asked whether they are still there, as their host shows
+    /// up at another address: each once.
+    [[nodiscard]] std::vector<LinkNeighbour> take_unasked(
+        const std::map<MacAddress, Address>& current);
+
+    [[nodiscard]] const std::map<MacAddress, Host>& all() const { return hosts_; }
+    /// The name of the host that has this address, or this MAC address; empty: not known.
+    [[nodiscard]] const std::string& name_of(const HostKey& key) const;
+
+  private:
+    std::map<MacAddress, Host> hosts_;
+    std::map<Address, MacAddress> holders_;
+    std::set<LinkNeighbour> asked_;
+};
+
+}  // namespace porthole
