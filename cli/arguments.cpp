@@ -154,6 +154,17 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     Description hosts(app, "hosts", "Show who is on the LANs");
 
+    Explain explained;
+    Description explain(app, "explain", "Say what would become of a packet, and why");
+    explain.argument("HOST", "IPv4 or MAC address of the host that sends it",
+                     [&](const std::string& text) { explained.host = text; });
+    explain.argument("PROTO", "udp or tcp",
+                     [&](const std::string& text) { explained.protocol = text; });
+    explain.argument("PORT", "That the host sends it from",
+                     [&](const std::string& text) { explained.port = parse<Port>("PORT", text); });
+    explain.argument("REMOTE", "Where it is sent to, as ADDRESS:PORT",
+                     [&](const std::string& text) { explained.remote = text; });
+
     Description monitor(app, "monitor", "Print changes as they happen");
 
     try {
@@ -173,6 +184,7 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     if (release.given()) return Invocation{released, json};
     if (conflicts.given()) return Invocation{ListConflicts{}, json};
     if (hosts.given()) return Invocation{ListHosts{}, json};
+    if (explain.given()) return Invocation{explained, json};
     if (monitor.given()) return Invocation{Monitor{}, json};
     return Invocation{Status{}, json};
 }

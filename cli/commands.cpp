@@ -67,6 +67,11 @@ class Runner {
         show({{"hosts", array}}, host_table(hosts));
     }
 
+    void operator()(const Explain& command) {
+        const auto explanation = to_json(service_.explain(command));
+        show(explanation, explanation_text(explanation));
+    }
+
     void operator()(const Monitor&) {
         const auto ready = [&](std::uint64_t generation) {
             if (json_) {

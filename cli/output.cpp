@@ -174,6 +174,19 @@ std::string conflict_table(const std::vector<ConflictRow>& conflicts) {
     return text;
 }
 
+std::string explanation_text(const Json& explanation) {
+    std::string text;
+    for (const auto& step : explanation.value("steps", std::vector<std::string>())) {
+        text += step + '\n';
+    }
+    const auto rule = explanation.value("rule", "");
+    if (!rule.empty()) text += fmt::format("rule: {}\n", rule);
+    const auto port = explanation.value("external-port", 0U);
+    text += fmt::format("verdict: {}{}\n", explanation.value("verdict", "?"),
+                        port == 0 ? "" : fmt::format(", external port {}", port));
+    return text;
+}
+
 std::string status_text(const Json& status) {
     const auto reservations = status.value("reservations", 0U);
     auto text =

@@ -114,6 +114,10 @@ std::vector<HostRow> Service::hosts() {
     return hosts;
 }
 
+Dictionary Service::explain(const Explain& request) {
+    return proxy_.Explain(request.host, request.protocol, request.port.value(), request.remote, {});
+}
+
 std::vector<std::uint64_t> Service::release(const Release& request) {
     std::vector<std::uint64_t> ids;
     for (const auto& reservation : request.reservations) {

@@ -129,6 +129,22 @@ std::vector<Dictionary> wans_of(const Perimeter& perimeter) {
     return wans;
 }
 
+Dictionary to_dictionary(const Explanation& explanation) {
+    Dictionary answer{{"verdict", to_text(explanation.verdict)}, {"steps", explanation.steps}};
+    if (!explanation.interface.empty()) answer["interface"] = explanation.interface;
+    if (explanation.reservation) answer["reservation"] = number(*explanation.reservation);
+    if (explanation.external_port) answer["external-port"] = explanation.external_port->value();
+    if (!explanation.rule.empty()) answer["rule"] = explanation.rule;
+    if (const auto& flow = explanation.flow) {
+        answer["flow"] = Dictionary{{"source", to_text(flow->source)},
+                                    {"destination", to_text(flow->destination)},
+                                    {"remote", to_text(flow->remote)},
+                                    {"shown", to_text(flow->shown)},
+                                    {"answered", flow->answered}};
+    }
+    return answer;
+}
+
 Dictionary to_dictionary(const GatewayStatus& status) {
     return {{"wans", interfaces_of(status.perimeter, Side::wan)},
             {"lans", interfaces_of(status.perimeter, Side::lan)},

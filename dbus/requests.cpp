@@ -182,6 +182,14 @@ ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t
     return {std::move(wanted), offset, limit};
 }
 
+ExplainCall parse_explain(const std::string& host, const std::string& protocol, std::uint16_t port,
+                          const std::string& remote, const Dictionary& options) {
+    Reader(options).finish();
+    return {{parse<HostKey>("host", host), parse<Protocol>("protocol", protocol),
+             parse_port("port", port)},
+            parse<Place>("remote", remote)};
+}
+
 FindCall parse_find(const std::string& protocol, std::uint16_t external_port) {
     return {parse<Protocol>("protocol", protocol), parse_port("external-port", external_port)};
 }

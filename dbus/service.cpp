@@ -88,9 +88,11 @@ class Service::Adaptor final
     using org::porthole::Gateway1::Hosts_adaptor::emitChanged;
     using org::porthole::Gateway1::Reservations_adaptor::emitChanged;
 
-    Adaptor(sdbus::IConnection& connection, Gateway& gateway, ReadConfiguration read_configuration)
+    Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tracer& tracer,
+            ReadConfiguration read_configuration)
         : AdaptorInterfaces(connection, object_path),
           gateway_(gateway),
+          tracer_(tracer),
           read_configuration_(std::move(read_configuration)),
           authorization_(connection) {
         registerAdaptor();
@@ -194,6 +196,14 @@ class Service::Adaptor final
         });
     }
 
+    void Explain(sdbus::Result<Dictionary>&& result, std::string host, std::string protocol,
+                 std::uint16_t port, std::string remote, Dictionary options) override {
+        read(std::move(result), [=, this] {
+            const auto call = parse_explain(host, protocol, port, remote, options);
+            return to_dictionary(gateway_.explain(call.from, call.remote, tracer_));
+        });
+    }
+
     void Reload(sdbus::Result<>&& result) override {
         change(std::move(result), [this] {
             gateway_.reload(read_configuration_());
@@ -223,7 +233,8 @@ class Service::Adaptor final
                                             "masquerade",   "settle",
                                             "displacement", "status",
                                             "claims",       "hosts",
-                                            "conflicts",    "wans"};
+                                            "conflicts",    "wans",
+                                            "explain"};
         });
     }
 
@@ -328,6 +339,7 @@ class Service::Adaptor final
     };
 
     Gateway& gateway_;
+    Tracer& tracer_;
     ReadConfiguration read_configuration_;
     Authorization authorization_;
     std::deque<Waiting> waiting_;  ///< oldest order first
@@ -335,11 +347,11 @@ class Service::Adaptor final
     std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
-Service::Service(Bus& bus, Gateway& gateway, ReadConfiguration read_configuration)
+Service::Service(Bus& bus, Gateway& gateway, Tracer& tracer, ReadConfiguration read_configuration)
     : bus_(bus),
       gateway_(gateway),
-      adaptor_(
-          std::make_unique<Adaptor>(bus.connection(), gateway, std::move(read_configuration))) {}
+      adaptor_(std::make_unique<Adaptor>(bus.connection(), gateway, tracer,
+                                         std::move(read_configuration))) {}
 
 Service::~Service() = default;
 

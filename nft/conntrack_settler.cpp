@@ -16,7 +16,6 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -24,37 +23,14 @@
 #include "flow.hpp"
 #include "netlink/connection.hpp"
 #include "netlink/message.hpp"
+#include "netlink/route_finder.hpp"
 #include "netlink/socket.hpp"
 
 namespace porthole::nft {
 namespace {
 
-constexpr std::uint16_t conntrack_type(unsigned message) {
-    return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8U | message);
-}
-
 // Acknowledgements of more than this could overrun the socket's buffer.
 constexpr std::size_t deletions_per_batch = 1000;
-
-void put_ipv4_header(nlmsghdr* message) {
-    auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
-    header->nfgen_family = AF_INET;
-    header->version = NFNETLINK_V0;
-}
-
-void put_original_tuple(nlmsghdr* message, const Flow& flow) {
-    auto* tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
-    auto* addresses = mnl_attr_nest_start(message, CTA_TUPLE_IP);
-    mnl_attr_put_u32(message, CTA_IP_V4_SRC, htonl(flow.original.source.address));
-    mnl_attr_put_u32(message, CTA_IP_V4_DST, htonl(flow.original.destination.address));
-    mnl_attr_nest_end(message, addresses);
-    auto* transport = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
-    mnl_attr_put_u8(message, CTA_PROTO_NUM, static_cast<std::uint8_t>(flow.protocol));
-    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(flow.original.source.port));
-    mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(flow.original.destination.port));
-    mnl_attr_nest_end(message, transport);
-    mnl_attr_nest_end(message, tuple);
-}
 
 // Who has begun the flow.
 Sighting sighting(const Flow& flow) {
@@ -116,15 +92,13 @@ std::string text(const FlowEnd& end) {
 // What the worker asks of the kernel.
 class ConntrackSettler::Conntrack {
   public:
-    Conntrack()
-        : flows_(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)),
-          routes_(std::make_unique<netlink::Socket>(NETLINK_ROUTE)) {}
+    Conntrack() : flows_(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)) {}
 
     // All flows that `judge` does not find fine; `seen` gets those that it looks for.
     std::vector<Flow> suspects(const FlowJudge& judge, std::vector<Sighting>& seen) {
         std::vector<Flow> found;
         flows_.dump(
-            "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), put_ipv4_header,
+            "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), put_conntrack_header,
             [&](const nlmsghdr* message) {
                 const auto flow = decode_flow(message);
                 if (!flow) return;
@@ -140,10 +114,13 @@ class ConntrackSettler::Conntrack {
         return found;
     }
 
-    // The index of the interface that a host's packets to `destination` leave through; 0: none.
-    unsigned outgoing_interface(std::uint32_t host, std::uint32_t destination) {
-        const auto incoming = route_to(host, 0, 0);
-        return incoming == 0 ? 0 : route_to(destination, host, incoming);
+    // Whether a host's packets to `destination` leave through one of these.
+    bool leave_through(std::uint32_t host, std::uint32_t destination,
+                       const std::vector<InterfaceName>& wans) {
+        const auto index = routes_.outgoing_interface(Address::v4(host), Address::v4(destination));
+        return index != 0 && std::ranges::any_of(wans, [index](const InterfaceName& wan) {
+                   return if_nametoindex(wan.text().c_str()) == index;
+               });
     }
 
     // Deletes these very flows; how many of them were still there. Throws BatchFailure.
@@ -164,8 +141,8 @@ class ConntrackSettler::Conntrack {
             batch.add("delete the flow of " + text(flow.original.source) + " to " +
                           text(flow.original.destination),
                       conntrack_type(IPCTNL_MSG_CT_DELETE), 0, [&flow](nlmsghdr* message) {
-                          put_ipv4_header(message);
-                          put_original_tuple(message, flow);
+                          put_conntrack_header(message);
+                          put_tuple(message, flow.protocol, flow.original);
                           mnl_attr_put_u32(message, CTA_ID, htonl(flow.id));
                       });
         }
@@ -181,37 +158,8 @@ class ConntrackSettler::Conntrack {
         }
     }
 
-    // `source` and `incoming`: as for a packet that comes in there; 0: as for one of our own.
-    unsigned route_to(std::uint32_t destination, std::uint32_t source, unsigned incoming) {
-        netlink::Batch batch;
-        batch.add("find the route to " + to_text(Address::v4(destination)), RTM_GETROUTE, 0,
-                  [=](nlmsghdr* message) {
-                      auto* header =
-                          static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
-                      header->rtm_family = AF_INET;
-                      header->rtm_dst_len = 32;
-                      mnl_attr_put_u32(message, RTA_DST, htonl(destination));
-                      if (incoming == 0) return;
-                      header->rtm_src_len = 32;
-                      mnl_attr_put_u32(message, RTA_SRC, htonl(source));
-                      mnl_attr_put_u32(message, RTA_IIF, incoming);
-                  });
-        unsigned index = 0;
-        try {
-            routes_.execute(std::move(batch).finalize(), [&index](const nlmsghdr* answer) {
-                const auto attributes = netlink::Attributes::of(answer, sizeof(rtmsg));
-                if (attributes) index = attributes->u32(RTA_OIF).value_or(0);
-            });
-        } catch (const netlink::BatchFailure& failure) {
-            static constexpr std::array no_route{ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EXDEV};
-            if (std::ranges::count(no_route, failure.code()) == 0) throw;
-            return 0;
-        }
-        return index;
-    }
-
     netlink::Connection flows_;
-    netlink::Connection routes_;
+    netlink::RouteFinder routes_;
 };
 
 ConntrackSettler::ConntrackSettler(const SettlingPace& pace)
@@ -345,11 +293,7 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
         const std::pair way(flow.original.source.address, flow.reply.source.address);
         const auto [known, unknown] = leaves_through_wan.try_emplace(way, false);
         if (unknown) {
-            const auto index = conntrack_->outgoing_interface(way.first, way.second);
-            known->second =
-                index != 0 && std::ranges::any_of(judge.wans(), [index](const auto& wan) {
-                    return if_nametoindex(wan.text().c_str()) == index;
-                });
+            known->second = conntrack_->leave_through(way.first, way.second, judge.wans());
         }
         return known->second;
     };

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <arpa/inet.h>
+#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -78,6 +79,26 @@ std::optional<Flow> decode_flow(const nlmsghdr* message) {
     const auto protocol = Protocol{original->protocol};
     if (protocol != Protocol::udp && protocol != Protocol::tcp) return std::nullopt;
     return Flow{*id, protocol, original->tuple, reply->tuple, (*status & IPS_SEEN_REPLY) != 0};
+}
+
+void put_conntrack_header(nlmsghdr* message) {
+    auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
+    header->nfgen_family = AF_INET;
+    header->version = NFNETLINK_V0;
+}
+
+void put_tuple(nlmsghdr* message, Protocol protocol, const FlowTuple& tuple) {
+    auto* nest = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
+    auto* addresses = mnl_attr_nest_start(message, CTA_TUPLE_IP);
+    mnl_attr_put_u32(message, CTA_IP_V4_SRC, htonl(tuple.source.address));
+    mnl_attr_put_u32(message, CTA_IP_V4_DST, htonl(tuple.destination.address));
+    mnl_attr_nest_end(message, addresses);
+    auto* transport = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
+    mnl_attr_put_u8(message, CTA_PROTO_NUM, static_cast<std::uint8_t>(protocol));
+    mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(tuple.source.port));
+    mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(tuple.destination.port));
+    mnl_attr_nest_end(message, transport);
+    mnl_attr_nest_end(message, nest);
 }
 
 void FlowJudge::follow(const SettleOrder& order) {

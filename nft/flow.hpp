@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 
 #include "core/settler.hpp"
@@ -39,6 +40,15 @@ struct Flow {
         return reply.source != original.destination;
     }
 };
+
+/// A message type of ctnetlink: IPCTNL_MSG_CT_GET and the like.
+constexpr std::uint16_t conntrack_type(unsigned message) {
+    return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8U | message);
+}
+/// What every message of ctnetlink about IPv4 begins with.
+void put_conntrack_header(nlmsghdr* message);
+/// The addresses that a message asks for: CTA_TUPLE_ORIG.
+void put_tuple(nlmsghdr* message, Protocol protocol, const FlowTuple& tuple);
 
 /// Decodes a message of a conntrack dump. Nothing for other protocols and families, and for
 /// messages that are cut short.

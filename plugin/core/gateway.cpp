@@ -441,6 +441,27 @@ GatewayStatus Gateway::status() const {
     return status;
 }
 
+Address Gateway::address_of(const HostKey& host) const {
+    if (const auto* address = std::get_if<Address>(&host)) return *address;
+    const auto& places = reservations_.whereabouts().of;
+    const auto place = places.find(std::get<MacAddress>(host));
+    if (place != places.end()) return place->second;
+    throw InvalidArgument("host", to_text(host), "a host that has an IPv4 address on a LAN now");
+}
+
+Explanation Gateway::explain(const Endpoint& from, const Place& remote, Tracer& tracer) const {
+    const Packet packet{from.protocol, {address_of(from.host), from.port}, remote};
+    for (const auto& [field, address] : {std::pair("host", packet.source.address),
+                                         std::pair("remote", packet.destination.address)}) {
+        if (address.family() == Family::ipv4) continue;
+        throw Refused(Refusal::unsupported, std::string(field) + " \"" + to_text(address) +
+                                                "\": this version explains IPv4 only");
+    }
+    return porthole::explain(
+        packet, perimeter_.scope, reservations_,
+        [this](int index) { return interface_name(index); }, tracer);
+}
+
 void Gateway::require_generation(IfGeneration expected) const {
     if (!expected || *expected == generation_) return;
     throw Refused(Refusal::stale_generation, "if-generation " + std::to_string(*expected) +

@@ -16,6 +16,7 @@
 #include "nft/conntrack_settler.hpp"
 #include "nft/firewall_table.hpp"
 #include "nft/flow_watch.hpp"
+#include "nft/kernel_tracer.hpp"
 #include "options.hpp"
 #include "sources.hpp"
 
@@ -56,7 +57,8 @@ void run(const Options& options) {
     const auto watch = watch_flows(gateway);
     gateway.start(reader.read());
 
-    dbus::Service service(bus, gateway, read);
+    nft::KernelTracer tracer;
+    dbus::Service service(bus, gateway, tracer, read);
     InterfaceSource interfaces(monitor, reader, gateway);
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
     TableSource table_changes(table, gateway);

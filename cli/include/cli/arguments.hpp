@@ -50,10 +50,17 @@ struct ListConflicts {};
 
 struct ListHosts {};
 
+struct Explain {
+    std::string host;
+    std::string protocol;
+    Port port = Port::constant<1>();
+    std::string remote;
+};
+
 struct Monitor {};
 
-using Command =
-    std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts, Monitor>;
+using Command = std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts,
+                             Explain, Monitor>;
 
 struct Invocation {
     Command command;

@@ -98,6 +98,9 @@ std::string conflict_table(const std::vector<ConflictRow>& conflicts);
 /// What one conflict means.
 std::string conflict_line(const ConflictRow& conflict);
 
+/// What `portholectl explain` says to people; `explanation` is what it says with --json.
+std::string explanation_text(const Json& explanation);
+
 /// What `portholectl status` says to people; `status` is what it says with --json.
 std::string status_text(const Json& status);
 

@@ -36,6 +36,7 @@ class Service {
     Row change(const Change& request);
     std::vector<ConflictRow> conflicts();
     std::vector<HostRow> hosts();
+    Dictionary explain(const Explain& request);
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);
     /// Calls `announced` until the service leaves the bus, which it reports by throwing. `ready` is
@@ -46,7 +47,8 @@ class Service {
     class Proxy final
         : public sdbus::ProxyInterfaces<
               org::porthole::Gateway1::Reservations_proxy, org::porthole::Gateway1::Conflicts_proxy,
-              org::porthole::Gateway1::Hosts_proxy, org::porthole::Gateway1::Manager_proxy> {
+              org::porthole::Gateway1::Hosts_proxy, org::porthole::Gateway1::Diagnostics_proxy,
+              org::porthole::Gateway1::Manager_proxy> {
       public:
         explicit Proxy(sdbus::IConnection& connection);
         ~Proxy() { unregisterProxy(); }

@@ -46,9 +46,10 @@ class Service final : public EventSource {
   public:
     using ReadConfiguration = std::function<Configuration()>;
 
-    /// Exports the object; calls are answered from the event loop on. `bus` and `gateway` must
-    /// outlive the service. `read_configuration` serves Reload(); what it throws is the answer.
-    Service(Bus& bus, Gateway& gateway, ReadConfiguration read_configuration);
+    /// Exports the object; calls are answered from the event loop on. `bus`, `gateway` and
+    /// `tracer` must outlive the service. `read_configuration` serves Reload(); what it throws is
+    /// the answer.
+    Service(Bus& bus, Gateway& gateway, Tracer& tracer, ReadConfiguration read_configuration);
     ~Service() override;
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;

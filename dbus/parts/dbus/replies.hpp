@@ -19,6 +19,8 @@ ConflictRow to_row(const Conflict& conflict);
 std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts);
 /// The property Diagnostics.Wans.
 std::vector<Dictionary> wans_of(const Perimeter& perimeter);
+/// The answer of Diagnostics.Explain.
+Dictionary to_dictionary(const Explanation& explanation);
 /// The answer of Manager.Status.
 Dictionary to_dictionary(const GatewayStatus& status);
 

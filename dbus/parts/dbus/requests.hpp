@@ -47,6 +47,11 @@ struct FindCall {
     Port external_port;
 };
 
+struct ExplainCall {
+    Endpoint from;
+    Place remote;
+};
+
 ReserveCall parse_reserve(const std::string& host, const std::string& protocol,
                           std::uint16_t internal_port, const Dictionary& options);
 ReserveManyCall parse_reserve_many(const std::vector<RequestRow>& rows, const Dictionary& options);
@@ -54,5 +59,7 @@ ChangeCall parse_change(std::uint64_t id, const Dictionary& changes, const Dicti
 ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionary& options);
 ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t limit);
 FindCall parse_find(const std::string& protocol, std::uint16_t external_port);
+ExplainCall parse_explain(const std::string& host, const std::string& protocol, std::uint16_t port,
+                          const std::string& remote, const Dictionary& options);
 
 }  // namespace porthole::dbus

@@ -5,6 +5,7 @@
 
 #include "core/configuration.hpp"
 #include "core/conflicts.hpp"
+#include "core/explanation.hpp"
 #include "core/firewall.hpp"
 #include "core/hosts.hpp"
 #include "core/journal.hpp"
@@ -110,12 +111,16 @@ class Gateway {
     [[nodiscard]] const std::vector<std::filesystem::path>& lease_files() const {
         return configuration_.lease_files;
     }
-    /// The name of an interface, by its index; empty: there is none.
+    /// The name of an interface; empty: there is none.
     [[nodiscard]] std::string interface_name(int link_index) const;
     /// Grows whenever a host comes, goes, or has another name or address.
     [[nodiscard]] std::uint64_t hosts_version() const { return hosts_version_; }
     [[nodiscard]] const Settling& settling() const { return settling_; }
     [[nodiscard]] GatewayStatus status() const;
+    /// What would become of a packet from this host and port to `remote`, and why. A host that is
+    /// given by its MAC address must have an IPv4 address now.
+    [[nodiscard]] Explanation explain(const Endpoint& from, const Place& remote,
+                                      Tracer& tracer) const;
     [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
     /// What has changed and was not announced yet.
     [[nodiscard]] Journal& journal() { return journal_; }
@@ -124,6 +129,7 @@ class Gateway {
     [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
                                           const InterfaceSnapshot& interfaces) const;
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
+    [[nodiscard]] Address address_of(const HostKey& host) const;
     void digest(const Look& look);
     void forget_idle_claims(Time now);
     void store_last_seen(Time now);

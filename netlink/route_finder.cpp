@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "netlink/route_finder.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+
+#include "netlink/message.hpp"
+#include "netlink/socket.hpp"
+
+namespace porthole::netlink {
+
+RouteFinder::RouteFinder() : RouteFinder(std::make_unique<Socket>(NETLINK_ROUTE)) {}
+
+RouteFinder::RouteFinder(std::unique_ptr<Transport> transport)
+    : connection_(std::move(transport)) {}
+
+unsigned RouteFinder::outgoing_interface(const Address& host, const Address& destination) {
+    const auto incoming = route_to(host, host, 0);
+    return incoming == 0 ? 0 : route_to(destination, host, incoming);
+}
+
+// `source` and `incoming`: as for a packet that comes in there; 0: as for one of our own.
+unsigned RouteFinder::route_to(const Address& destination, const Address& source,
+                               unsigned incoming) {
+    Batch batch;
+    batch.add("find the route to " + to_text(destination), RTM_GETROUTE, 0, [&](nlmsghdr* message) {
+        auto* header = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
+        header->rtm_family = AF_INET;
+        header->rtm_dst_len = 32;
+        mnl_attr_put_u32(message, RTA_DST, htonl(destination.v4_value()));
+        if (incoming == 0) return;
+        header->rtm_src_len = 32;
+        mnl_attr_put_u32(message, RTA_SRC, htonl(source.v4_value()));
+        mnl_attr_put_u32(message, RTA_IIF, incoming);
+    });
+    unsigned index = 0;
+    try {
+        connection_.execute(std::move(batch).finalize(), [&index](const nlmsghdr* answer) {
+            const auto attributes = Attributes::of(answer, sizeof(rtmsg));
+            if (attributes) index = attributes->u32(RTA_OIF).value_or(0);
+        });
+    } catch (const BatchFailure& failure) {
+        static constexpr std::array no_route{ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EXDEV};
+        if (std::ranges::count(no_route, failure.code()) == 0) throw;
+        return 0;
+    }
+    return index;
+}
+
+}  // namespace porthole::netlink

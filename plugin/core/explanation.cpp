@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/explanation.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "core/perimeter.hpp"
+
+namespace porthole {
+namespace {
+
+constexpr std::array<std::pair<Verdict, std::string_view>, 8> verdict_names{{
+    {Verdict::reserved, "reserved"},
+    {Verdict::displaced, "displaced"},
+    {Verdict::masqueraded, "masqueraded"},
+    {Verdict::left_to_others, "left-to-others"},
+    {Verdict::follows_flow, "follows-flow"},
+    {Verdict::blocked, "blocked"},
+    {Verdict::stays_inside, "stays-inside"},
+    {Verdict::no_route, "no-route"},
+}};
+
+constexpr auto exact_rule = "masquerade to :meta l4proto . ip saddr . th sport map @exact";
+constexpr auto masquerade_rule = "oifname @masquerade-wans";
+
+std::string name_of(const Reservation& row) {
+    return fmt::format("reservation {} of {} on port {}", number(row.id),
+                       to_text(row.internal.host), to_text(row.internal.port));
+}
+
+// A claim waits while flows of others use its port.
+bool in_force(const Reservation& row) {
+    return row.origin != Origin::automatic || row.state != ReservationState::waiting;
+}
+
+class Trace {
+  public:
+    Trace(const Packet& packet, const Scope& scope, const Reservations& reservations,
+          Tracer& tracer)
+        : packet_(packet), scope_(scope), reservations_(reservations), tracer_(tracer) {}
+
+    Explanation follow(const std::function<std::string(int)>& interface_name) {
+        const auto index = tracer_.way_out(packet_.source.address, packet_.destination.address);
+        result_.interface = index == 0 ? std::string() : interface_name(index);
+        if (result_.interface.empty()) {
+            say("The gateway has no route from {} to {}.", to_text(packet_.source.address),
+                to_text(packet_.destination.address));
+            return end(Verdict::no_route);
+        }
+        find_owner();
+        const auto wan = std::ranges::find(scope_.wans, result_.interface, &InterfaceName::text);
+        if (wan == scope_.wans.end()) {
+            say("It leaves through {}, which is no WAN: nothing is translated.", result_.interface);
+            return end(Verdict::stays_inside);
+        }
+        say("It leaves through {}, a WAN.", result_.interface);
+        if (follows_flow()) return result_;
+        say("Conntrack has no such flow yet, so the rules decide.");
+        translate();
+        return result_;
+    }
+
+  private:
+    template <typename... Values>
+    void say(fmt::format_string<Values...> format, Values&&... values) {
+        result_.steps.push_back(fmt::format(format, std::forward<Values>(values)...));
+    }
+    Explanation end(Verdict verdict) {
+        result_.verdict = verdict;
+        return result_;
+    }
+
+    void find_owner() {
+        const auto& [address, port] = packet_.source;
+        owner_ = reservations_.owner({address, packet_.protocol, port});
+        if (owner_ != nullptr) result_.reservation = owner_->id;
+    }
+
+    // The rules see the first packet of a flow only.
+    bool follows_flow() {
+        const auto flow = tracer_.flow_of(packet_.protocol, packet_.source, packet_.destination);
+        if (!flow) return false;
+        result_.flow = flow;
+        const bool own = flow->source == packet_.source;
+        result_.external_port = own ? flow->shown.port : flow->destination.port;
+        say("Conntrack has the flow {} -> {}{}: until it ends, its packets show {}.",
+            to_text(flow->source), to_text(flow->destination),
+            flow->answered ? "" : " (not answered)",
+            to_text(own ? flow->shown : flow->destination));
+        if (owner_ != nullptr && own) judge_flow(*flow);
+        end(Verdict::follows_flow);
+        return true;
+    }
+
+    void judge_flow(const TrackedFlow& flow) {
+        if (flow.shown.port == owner_->external_port) {
+            say("That is the port of {}.", name_of(*owner_));
+        } else if (owner_->origin == Origin::automatic) {
+            say("Port {} was claimed for it: a flow that works is left alone, and one that is not "
+                "answered is removed at the next look.",
+                to_text(owner_->external_port));
+        } else {
+            say("Port {} is reserved for it: that flow is being removed.",
+                to_text(owner_->external_port));
+        }
+    }
+
+    void translate() {
+        const bool exempt = std::ranges::any_of(scope_.exempt, [&](const Network& network) {
+            return network.contains(packet_.destination.address);
+        });
+        if (exempt) {
+            say("{} is in nat.exempt.", to_text(packet_.destination.address));
+            return leave_to_others();
+        }
+        if (!is_nat_source(scope_, packet_.source.address)) {
+            say("{} is in no network whose packets are translated.",
+                to_text(packet_.source.address));
+            return leave_to_others();
+        }
+        if (owner_ != nullptr && in_force(*owner_)) return leave_from_reserved_port();
+        if (owner_ != nullptr) {
+            say("Port {} was claimed for it, but flows of others still use that: see conflicts.",
+                to_text(owner_->external_port));
+        }
+        const auto own = ProtocolPort{packet_.protocol, packet_.source.port};
+        const auto* taken = reservations_.find(own.protocol, own.port);
+        if (taken != nullptr && in_force(*taken)) {
+            say("External port {} belongs to {}.", to_text(own), name_of(*taken));
+            return leave_from_pool("host-ports");
+        }
+        if (std::ranges::binary_search(scope_.own_ports, own)) {
+            say("The gateway itself has port {}.", to_text(own));
+            return leave_from_pool("own-ports");
+        }
+        const bool watched = packet_.protocol == Protocol::udp && scope_.watched &&
+                             scope_.watched->contains(own.port);
+        if (watched && owner_ == nullptr) {
+            say("Port {} is watched: it is claimed for the host at once.", to_text(own));
+        }
+        const bool masquerades = std::ranges::any_of(scope_.masquerade_wans, [&](const auto& wan) {
+            return wan.text() == result_.interface;
+        });
+        if (!masquerades) {
+            say("Nobody has reserved port {}.", to_text(own));
+            return leave_to_others();
+        }
+        result_.rule = masquerade_rule;
+        keep_port_if_free();
+        end(Verdict::masqueraded);
+    }
+
+    void leave_from_reserved_port() {
+        const auto port = owner_->external_port;
+        result_.rule = exact_rule;
+        say("It belongs to {}: it leaves from port {} and from no other.", name_of(*owner_),
+            to_text(port));
+        if (const auto blocking = flow_from(port)) {
+            result_.flow = blocking;
+            say("But the flow {} -> {} has that port to this remote: the kernel drops the packet "
+                "until that flow has gone.",
+                to_text(blocking->source), to_text(blocking->destination));
+            end(Verdict::blocked);
+            return;
+        }
+        result_.external_port = port;
+        say("Packets of {} to port {} are its answers; what others send there is dropped.",
+            to_text(packet_.destination), to_text(port));
+        end(Verdict::reserved);
+    }
+
+    void leave_from_pool(std::string_view set) {
+        result_.rule = fmt::format("meta l4proto . th sport @{}", set);
+        say("It leaves from a port of the pool {}.", to_text(scope_.pool));
+        end(Verdict::displaced);
+    }
+
+    void leave_to_others() {
+        say("Porthole leaves it to other rules, if there are any that translate it.");
+        end(Verdict::left_to_others);
+    }
+
+    void keep_port_if_free() {
+        const auto port = packet_.source.port;
+        if (const auto other = flow_from(port)) {
+            result_.flow = other;
+            say("The flow {} -> {} has port {} to this remote: the kernel chooses another one at "
+                "random.",
+                to_text(other->source), to_text(other->destination), to_text(port));
+            return;
+        }
+        result_.external_port = port;
+        say("It keeps port {}, which nobody uses to this remote now.", to_text(port));
+    }
+
+    // Whoever has this port to the same remote already.
+    std::optional<TrackedFlow> flow_from(Port port) {
+        for (const auto& address : scope_.wan_addresses) {
+            auto found = tracer_.flow_of(packet_.protocol, packet_.destination, {address, port});
+            if (found) return found;
+        }
+        return std::nullopt;
+    }
+
+    const Packet& packet_;
+    const Scope& scope_;
+    const Reservations& reservations_;
+    Tracer& tracer_;
+    const Reservation* owner_ = nullptr;
+    Explanation result_;
+};
+
+}  // namespace
+
+std::optional<Verdict> TextForm<Verdict>::parse(std::string_view text) {
+    for (const auto& [verdict, name] : verdict_names) {
+        if (name == text) return verdict;
+    }
+    return std::nullopt;
+}
+
+std::string TextForm<Verdict>::format(const Verdict& verdict) {
+    return std::string(verdict_names.at(static_cast<std::size_t>(verdict)).second);
+}
+
+Explanation explain(const Packet& packet, const Scope& scope, const Reservations& reservations,
+                    const std::function<std::string(int)>& interface_name, Tracer& tracer) {
+    return Trace(packet, scope, reservations, tracer).follow(interface_name);
+}
+
+}  // namespace porthole
