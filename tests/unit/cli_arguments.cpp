@@ -114,6 +114,17 @@ TEST(CliArguments, NameTheNumberThatIsWrong) {
     expect_usage({"change", "1", "--if-generation", "x"}, "if-generation \"x\"", "a number");
 }
 
+TEST(CliArguments, OfHostsAndOfWhatIsExplained) {
+    command<ListHosts>({"hosts"});
+    const auto explain = command<Explain>({"explain", "10.0.0.2", "udp", "51820", "192.0.2.1:7"});
+    EXPECT_EQ(explain.host, "10.0.0.2");
+    EXPECT_EQ(explain.protocol, "udp");
+    EXPECT_EQ(explain.port, Port::from(51820));
+    EXPECT_EQ(explain.remote, "192.0.2.1:7");
+    EXPECT_EQ(stop({"explain", "10.0.0.2", "udp", "0", "192.0.2.1:7"}).status, exit_usage);
+    EXPECT_EQ(stop({"explain", "10.0.0.2", "udp", "1"}).status, exit_usage);
+}
+
 TEST(CliArguments, ExplainAWrongCommandLine) {
     const auto expect_usage = [](const std::vector<std::string>& arguments, const char* part) {
         const auto [status, text] = stop(arguments);

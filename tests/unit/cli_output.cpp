@@ -94,6 +94,33 @@ TEST(CliRow, IsReadFromTheWire) {
     EXPECT_EQ(row.last_seen, 4);
 }
 
+TEST(CliHosts, AreALineEach) {
+    const HostRow laptop{.key = "02:00:5e:10:00:01",
+                         .name = "laptop",
+                         .mac = "02:00:5e:10:00:01",
+                         .addresses = {"192.168.2.2", "2001:db8::2"},
+                         .last_seen = 1,
+                         .extras = {{"interface", std::string("br-lan")}}};
+    const HostRow gone{"02:00:5e:10:00:02", "", "02:00:5e:10:00:02", {}, 0, {}};
+    EXPECT_EQ(
+        host_table({laptop, gone}),
+        "MAC                NAME    INTERFACE  LAST SEEN             ADDRESSES\n"
+        "02:00:5e:10:00:01  laptop  br-lan     1970-01-01T00:00:01Z  192.168.2.2, 2001:db8::2\n"
+        "02:00:5e:10:00:02  -       -          never                 -\n");
+    EXPECT_EQ(to_json(laptop).dump(),
+              R"({"addresses":["192.168.2.2","2001:db8::2"],"interface":"br-lan",)"
+              R"("key":"02:00:5e:10:00:01","last-seen":1,"mac":"02:00:5e:10:00:01",)"
+              R"("name":"laptop"})");
+}
+
+TEST(CliExplanation, EndsWithTheVerdict) {
+    const auto reserved = Json::parse(
+        R"({"verdict":"reserved","external-port":7,"rule":"masquerade","steps":["One.","Two."]})");
+    EXPECT_EQ(explanation_text(reserved),
+              "One.\nTwo.\nrule: masquerade\nverdict: reserved, external port 7\n");
+    EXPECT_EQ(explanation_text(Json::parse(R"({"verdict":"no-route"})")), "verdict: no-route\n");
+}
+
 TEST(CliStatus, IsReadable) {
     const auto status = Json::parse(R"({"version":"0.1.0","reservations":1,"generation":7,
         "masquerade":true,"counters":{"displaced":2,"guarded":0},"warnings":["forwarding is off"],

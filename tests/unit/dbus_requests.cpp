@@ -263,6 +263,23 @@ TEST(DBusList, NamesWhatIsWrong) {
         ThrowsMessage<InvalidArgument>(StartsWith("unknown key \"name\": allowed are host, ")));
 }
 
+TEST(DBusExplain, TakesAPacket) {
+    const auto call = parse_explain("192.168.2.2", "udp", 51820, "203.0.113.9:7", {});
+    EXPECT_EQ(to_text(call.from.host), "192.168.2.2");
+    EXPECT_EQ(call.from.protocol, Protocol::udp);
+    EXPECT_EQ(call.from.port, Port::from(51820));
+    EXPECT_EQ(to_text(call.remote), "203.0.113.9:7");
+    EXPECT_THAT([] { parse_explain("192.168.2.2", "udp", 0, "203.0.113.9:7", {}); },
+                ThrowsMessage<InvalidArgument>(StartsWith("invalid port \"0\": ")));
+    EXPECT_THAT([] { parse_explain("192.168.2.2", "udp", 1, "203.0.113.9", {}); },
+                ThrowsMessage<InvalidArgument>(StartsWith("invalid remote \"203.0.113.9\": ")));
+    EXPECT_THAT(
+        [] {
+            parse_explain("192.168.2.2", "udp", 1, "203.0.113.9:7", {{"ttl", Text("1")}});
+        },
+        ThrowsMessage<InvalidArgument>(StartsWith("unknown key \"ttl\"")));
+}
+
 TEST(DBusFind, TakesAnExternalPort) {
     const auto call = parse_find("udp", 51820);
     EXPECT_EQ(call.protocol, Protocol::udp);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "types/interfaces.hpp"
+#include "types/place.hpp"
 #include "types/reservation.hpp"
 
 namespace porthole {
@@ -55,6 +56,13 @@ TEST(TextForms, OfNames) {
     refuses<Origin>({"", "configured", "automatic"});
     accepts<ReservationState>({"settling", "active", "waiting"});
     refuses<ReservationState>({"", "Active"});
+}
+
+TEST(TextForms, OfPlaces) {
+    accepts<Place>({"192.0.2.1:51820", "[2001:db8::9]:1"});
+    refuses<Place>({"", ":", ":1", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536",
+                    "[192.0.2.1]:1", "2001:db8::9:1", "2001:db8::9", "[2001:db8::9]", "[]:1", "[:1",
+                    "host:1"});
 }
 
 TEST(TextForms, OfAddresses) {
