@@ -9,11 +9,14 @@ packages_build=(
 )
 # What the lab runs inside of its namespaces.
 packages_lab=(nftables conntrack dbus-daemon iputils-ping wireguard-tools wireguard-go)
+# What runs firewalld, and firewalld itself, to be unpacked.
+packages_python=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
+packages_firewalld=(firewalld python3-firewall)
 # What only the tests run there.
 packages_tests=(iproute2)
-# What runs the programs that tools/bench compares with, and these programs.
-packages_bench=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
-packages_peers=(firewalld python3-firewall miniupnpd-nftables)
+# The programs that tools/bench compares with, to be unpacked, and what runs them.
+packages_bench=("${packages_python[@]}")
+packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
 # What checks the sources.
 packages_check=(clang clang-format clang-tidy)
 
@@ -35,6 +38,15 @@ install_missing() {
     export DEBIAN_FRONTEND=noninteractive
     quietly apt-get update
     quietly apt-get install --yes --no-install-recommends "${missing[@]}"
+}
+
+# unpack_packages DIRECTORY PACKAGE…: puts what is in them below the directory. Installed, they
+# would take over this machine's own firewall.
+unpack_packages() {
+    local package
+    apt-get update || return
+    (cd "$1" && apt-get -o APT::Sandbox::User=root download "${@:2}") || return
+    for package in "$1"/*.deb; do dpkg-deb --extract "$package" "$1" || return; done
 }
 
 # quietly COMMAND…: shows what the command prints only if it fails.

@@ -12,6 +12,7 @@
 #include <linux/netlink.h>
 
 #include "gateway.hpp"
+#include "lab/firewalld.hpp"
 #include "lab/sockets.hpp"
 #include "measures.hpp"
 #include "raw.hpp"
@@ -28,66 +29,26 @@ constexpr std::size_t ours_per_theirs = 50;
 class Firewalld {
   public:
     Firewalld(const fs::path& unpacked, const lab::Namespace& gateway)
-        : bus_(gateway, lab::BusPolicy::everything) {
-        fs::copy(unpacked / "etc/firewalld", directory_ / "etc", fs::copy_options::recursive);
-        daemon_.emplace(
-            gateway,
-            std::vector<std::string>{
-                "/usr/bin/python3", (unpacked / "usr/sbin/firewalld").string(), "--nofork",
-                "--nopid", "--system-config", (directory_ / "etc").string(), "--default-config",
-                (unpacked / "usr/lib/firewalld").string(), "--log-target", "console"},
-            lab::Setting{.input = {},
-                         .environment = {bus_.environment(), "PYTHONDONTWRITEBYTECODE=1",
-                                         "PYTHONPATH=" +
-                                             (unpacked / "usr/lib/python3/dist-packages").string()},
-                         .log = directory_ / "log",
-                         .before_exec = {}});
-        connection_ = sdbus::createSessionBusConnectionWithAddress(bus_.address());
-        proxy_ = sdbus::createProxy(*connection_, "org.fedoraproject.FirewallD1",
-                                    "/org/fedoraproject/FirewallD1");
+        : firewalld_(gateway, unpacked),
+          connection_(sdbus::createSessionBusConnectionWithAddress(firewalld_.bus().address())),
+          proxy_(sdbus::createProxy(*connection_, "org.fedoraproject.FirewallD1",
+                                    "/org/fedoraproject/FirewallD1")) {
         proxy_->finishRegistration();
-        wait_until_it_answers();
-        std::string zone;
-        proxy_->callMethod("changeZoneOfInterface")
-            .onInterface(zone_interface)
-            .withArguments(std::string("external"), std::string("wan"))
-            .storeResultsTo(zone);
+        firewalld_.cmd({"--zone=external", "--change-interface=wan"});
     }
 
     void forward(std::uint16_t port) {
         std::string zone;
         const auto text = std::to_string(port);
         proxy_->callMethod("addForwardPort")
-            .onInterface(zone_interface)
+            .onInterface("org.fedoraproject.FirewallD1.zone")
             .withArguments(std::string("external"), text, std::string("udp"), text,
                            std::string("10.0.0.2"), std::int32_t{0})
             .storeResultsTo(zone);
     }
 
   private:
-    static constexpr auto zone_interface = "org.fedoraproject.FirewallD1.zone";
-
-    void wait_until_it_answers() {
-        const lab::Deadline deadline{lab::Duration(20'000)};
-        while (true) {
-            try {
-                std::string zone;
-                proxy_->callMethod("getDefaultZone")
-                    .onInterface("org.fedoraproject.FirewallD1")
-                    .storeResultsTo(zone);
-                return;
-            } catch (const sdbus::Error&) {
-                if (deadline.passed() || daemon_->wait(lab::Duration(50))) {
-                    throw std::runtime_error("firewalld does not start: " +
-                                             lab::read_file(directory_ / "log"));
-                }
-            }
-        }
-    }
-
-    lab::Bus bus_;
-    lab::TemporaryDirectory directory_;
-    std::optional<lab::Process> daemon_;
+    lab::Firewalld firewalld_;
     std::unique_ptr<sdbus::IConnection> connection_;
     std::unique_ptr<sdbus::IProxy> proxy_;
 };
