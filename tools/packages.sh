@@ -9,11 +9,11 @@ packages_build=(
 )
 # What the lab runs inside of its namespaces.
 packages_lab=(nftables conntrack dbus-daemon iputils-ping wireguard-tools wireguard-go)
-# What runs firewalld, and firewalld itself, to be unpacked.
+# What runs firewalld, and firewalld itself, to be unpacked: the tests and tools/bench start it.
 packages_python=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
 packages_firewalld=(firewalld python3-firewall)
 # What only the tests run there.
-packages_tests=(iproute2)
+packages_tests=(iproute2 iptables "${packages_python[@]}")
 # The programs that tools/bench compares with, to be unpacked, and what runs them.
 packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
