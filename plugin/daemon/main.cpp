@@ -11,6 +11,7 @@
 #include "core/log.hpp"
 #include "core/store.hpp"
 #include "dbus/service.hpp"
+#include "memory.hpp"
 #include "netlink/rtnetlink.hpp"
 #include "netlink/sock_diag.hpp"
 #include "nft/conntrack_settler.hpp"
@@ -106,6 +107,7 @@ const char* advice(int error) {
 
 int main(int argc, char** argv) {
     using namespace porthole;  // NOLINT(google-build-using-namespace)
+    keep_no_large_blocks();
     int status = EXIT_SUCCESS;
     try {
         const auto options = read_options(argc, argv, status);

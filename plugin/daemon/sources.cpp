@@ -7,12 +7,12 @@
 #include <fstream>
 #include <system_error>
 
-#include <malloc.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "core/log.hpp"
+#include "memory.hpp"
 
 namespace porthole {
 namespace {
@@ -23,16 +23,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds longest_wait{60'000};
 
 constexpr milliseconds look_at_sockets{2'000};
-
-// What a start or a large change took in between, malloc would keep for the next one. Its settling
-// is the last that is done for it. `rested`: nothing was given back for a while.
-bool give_back_memory(bool rested) {
-#ifdef __GLIBC__
-    const std::size_t much = rested ? 1 << 16 : 1 << 20;
-    if (mallinfo2().fordblks > much) return malloc_trim(0) != 0;
-#endif
-    return false;
-}
 
 sigset_t our_signals() {
     sigset_t signals;

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "memory.hpp"
+
+#include <cstddef>
+
+#include <malloc.h>
+
+// Other C libraries, as OpenWrt's musl, give back what is free by themselves.
+namespace porthole {
+
+void keep_no_large_blocks() {
+#ifdef __GLIBC__
+    // Once a block that was mapped is freed, glibc takes the like of it from the heap, where it
+    // stays; not if a threshold is set.
+    constexpr int large = 1 << 16;
+    mallopt(M_MMAP_THRESHOLD, large);
+#endif
+}
+
+bool give_back_memory([[maybe_unused]] bool rested) {
+#ifdef __GLIBC__
+    const std::size_t much = rested ? 1 << 16 : 1 << 20;
+    if (mallinfo2().fordblks > much) return malloc_trim(0) != 0;
+#endif
+    return false;
+}
+
+}  // namespace porthole

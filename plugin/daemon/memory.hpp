@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+namespace porthole {
+
+/// Has malloc give back large blocks as soon as they are free. To be called first.
+void keep_no_large_blocks();
+
+/// What a start or a large change took in between, malloc would keep for the next one: returns it
+/// to the kernel, if it is worth the while. `rested`: nothing was given back for a while.
+bool give_back_memory(bool rested);
+
+}  // namespace porthole
