@@ -108,9 +108,8 @@ TEST(CliHosts, AreALineEach) {
         "02:00:5e:10:00:01  laptop  br-lan     1970-01-01T00:00:01Z  192.168.2.2, 2001:db8::2\n"
         "02:00:5e:10:00:02  -       -          never                 -\n");
     EXPECT_EQ(to_json(laptop).dump(),
-              R"({"addresses":["192.168.2.2","2001:db8::2"],"interface":"br-lan",)"
-              R"("key":"02:00:5e:10:00:01","last-seen":1,"mac":"02:00:5e:10:00:01",)"
-              R"("name":"laptop"})");
+              R"({"key":"02:00:5e:10:00:01","name":"laptop","mac":"02:00:5e:10:00:01",)"
+              R"("addresses":["192.168.2.2","2001:db8::2"],"last-seen":1,"interface":"br-lan"})");
 }
 
 TEST(CliExplanation, EndsWithTheVerdict) {
