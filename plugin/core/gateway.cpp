@@ -226,26 +226,16 @@ std::chrono::milliseconds Gateway::look_interval() const {
     constexpr std::chrono::milliseconds while_something_is_wrong{10'000};
     constexpr std::chrono::milliseconds usual{60'000};
     constexpr int rest_factor = 100;  // where there are many flows, looking takes long
-    const bool fine = spared_.empty() && corrected_.empty() && !lost_;
+    const bool fine = observations_.fine() && !lost_;
     return std::max(fine ? usual : while_something_is_wrong, rest_factor * settling_.took());
 }
 
 void Gateway::digest(const Look& look) {
     const auto now = clock_();
     saw({look.seen, false});
-    spared_ = look.spared;
-    auto before = std::exchange(corrected_, {});
-    for (const auto& [owner, used] : look.corrected) {
-        const auto known = before.find(owner);
-        corrected_.insert({owner, {known != before.end() ? known->second.since : now, used}});
-    }
+    observations_.take(look, now);
     // Whoever uses the port of a claim keeps it while he does: the claim is in force afterwards.
-    std::set<ProtocolPort> overloaded;
-    for (const auto& flow : spared_) {
-        if (flow.why == SparedFlow::Why::answered) continue;
-        overloaded.insert({flow.from.protocol, flow.external_port});
-    }
-    commit(reservations_.hold_back(overloaded));
+    commit(reservations_.hold_back(observations_.overloaded()));
     forget_idle_claims(now);
     store_last_seen(now);
     find_conflicts();
@@ -292,60 +282,8 @@ void Gateway::store_last_seen(Time now) {
 }
 
 void Gateway::find_conflicts() {
-    constexpr auto gateway = "gateway";
-    const auto text = [](const HostKey& host, Port port) {
-        return to_text(host) + ":" + to_text(port);
-    };
-    const auto owner_of = [&](const ProtocolPort& port) {
-        const auto* row = reservations_.find(port.protocol, port.port);
-        return row != nullptr ? to_text(row->internal.host) : gateway;
-    };
-    Conflicts::Findings findings;
-    for (const auto& flow : spared_) {
-        const auto& [host, protocol, port] = flow.from;
-        const auto* row = reservations_.owner(Endpoint{host, protocol, port});
-        // It may be on the port of yet another host.
-        const bool remapped = flow.why == SparedFlow::Why::remapped &&
-                              reservations_.find(protocol, flow.external_port) == nullptr;
-        if (remapped && row == nullptr) continue;
-        const ProtocolPort outside{protocol, remapped ? row->external_port : flow.external_port};
-        const bool answered = flow.why == SparedFlow::Why::answered;
-        const auto cause = remapped   ? ConflictCause::remapped
-                           : answered ? ConflictCause::answered_inbound
-                                      : ConflictCause::overload;
-        auto& evidence = findings[{cause, outside, owner_of(outside), text(host, port)}];
-        evidence.remote = text(flow.remote, flow.remote_port);
-        evidence.used = flow.external_port;
-        ++evidence.flows;
-    }
-    for (const auto id : reservations_.claims()) {
-        const auto& row = *reservations_.find(id);
-        const ProtocolPort natural{row.internal.protocol, row.internal.port};
-        const bool others = reservations_.find(natural.protocol, natural.port) != nullptr ||
-                            reservations_.is_own(natural.protocol, natural.port);
-        if (row.external_port == row.internal.port || !others) continue;
-        findings[{ConflictCause::port_wanted_twice, natural, owner_of(natural),
-                  text(row.internal.host, row.internal.port)}]
-            .used = row.external_port;
-    }
-    // Once is an accident: the rules were away, or came after the flow.
-    constexpr std::chrono::seconds too_long{5};
     const auto now = clock_();
-    for (const auto& [owner, corrected] : corrected_) {
-        const auto& [host, protocol, port] = owner;
-        const auto* row = reservations_.owner(Endpoint{host, protocol, port});
-        if (row == nullptr || now - corrected.since < too_long) continue;
-        findings[{ConflictCause::foreign_nat,
-                  {protocol, row->external_port},
-                  to_text(host),
-                  text(host, port)}]
-            .used = corrected.used;
-    }
-    for (const auto& port : own_ports_) {
-        if (reservations_.find(port.protocol, port.port) == nullptr) continue;
-        findings[{ConflictCause::own_listener, port, owner_of(port), gateway}];
-    }
-    conflicts_.update(findings, now);
+    conflicts_.update(observations_.findings(reservations_, own_ports_, now), now);
 }
 
 std::vector<ProtocolPort> Gateway::unreserved_own_ports() const {

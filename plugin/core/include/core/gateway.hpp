@@ -9,6 +9,7 @@
 #include "core/firewall.hpp"
 #include "core/hosts.hpp"
 #include "core/journal.hpp"
+#include "core/observations.hpp"
 #include "core/perimeter.hpp"
 #include "core/query.hpp"
 #include "core/reservations.hpp"
@@ -167,14 +168,9 @@ class Gateway {
     std::string cannot_watch_;
     Candidates candidates_;
     std::uint64_t claims_refused_ = 0;
-    bool lost_ = false;               // something went unseen, and nobody has looked yet
-    Time last_loss_{};                // that was followed by a look at once
-    std::vector<SparedFlow> spared_;  // found by the last look
-    struct Corrected {
-        Time since;
-        Port used;
-    };
-    std::map<Sighting, Corrected> corrected_;  // owners who were wrong at every look since then
+    bool lost_ = false;  // something went unseen, and nobody has looked yet
+    Time last_loss_{};   // that was followed by a look at once
+    Observations observations_;
     Conflicts conflicts_;
     Time idle_since_{};   // claims that were seen since then are not idle, whatever they say
     Time last_look_{};    // was digested then

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "core/conflicts.hpp"
+#include "core/reservations.hpp"
+#include "core/settling.hpp"
+
+namespace porthole {
+
+/// What the looks at all flows say about the reservations.
+class Observations {
+  public:
+    /// Takes in the newest look.
+    void take(const Look& look, Time now);
+    /// No flow stands against the reservations.
+    [[nodiscard]] bool fine() const { return spared_.empty() && corrected_.empty(); }
+    /// The external ports that live flows use although they are claimed for others.
+    [[nodiscard]] std::set<ProtocolPort> overloaded() const;
+    /// Everything that keeps the promises from being kept: by the last looks, and by the
+    /// reservations and the gateway's own ports themselves.
+    [[nodiscard]] Conflicts::Findings findings(const Reservations& reservations,
+                                               const std::vector<ProtocolPort>& own_ports,
+                                               Time now) const;
+
+  private:
+    struct Corrected {
+        Time since;
+        Port used;
+    };
+    std::vector<SparedFlow> spared_;           // found by the last look
+    std::map<Sighting, Corrected> corrected_;  // owners who were wrong at every look since then
+};
+
+}  // namespace porthole

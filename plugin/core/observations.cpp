@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/observations.hpp"
+
+#include <utility>
+
+namespace porthole {
+namespace {
+
+constexpr auto gateway = "gateway";
+
+std::string text(const HostKey& host, Port port) { return to_text(host) + ":" + to_text(port); }
+
+std::string owner_of(const Reservations& reservations, const ProtocolPort& port) {
+    const auto* row = reservations.find(port.protocol, port.port);
+    return row != nullptr ? to_text(row->internal.host) : gateway;
+}
+
+void find_spared(const Reservations& reservations, const std::vector<SparedFlow>& flows,
+                 Conflicts::Findings& findings) {
+    for (const auto& flow : flows) {
+        const auto& [host, protocol, port] = flow.from;
+        const auto* row = reservations.owner({host, protocol, port});
+        // It may be on the port of yet another host.
+        const bool remapped = flow.why == SparedFlow::Why::remapped &&
+                              reservations.find(protocol, flow.external_port) == nullptr;
+        if (remapped && row == nullptr) continue;
+        const ProtocolPort outside{protocol, remapped ? row->external_port : flow.external_port};
+        const bool answered = flow.why == SparedFlow::Why::answered;
+        const auto cause = remapped   ? ConflictCause::remapped
+                           : answered ? ConflictCause::answered_inbound
+                                      : ConflictCause::overload;
+        auto& evidence =
+            findings[{cause, outside, owner_of(reservations, outside), text(host, port)}];
+        evidence.remote = text(flow.remote, flow.remote_port);
+        evidence.used = flow.external_port;
+        ++evidence.flows;
+    }
+}
+
+void find_wanted_twice(const Reservations& reservations, Conflicts::Findings& findings) {
+    for (const auto id : reservations.claims()) {
+        const auto& row = *reservations.find(id);
+        const ProtocolPort natural{row.internal.protocol, row.internal.port};
+        const bool others = reservations.find(natural.protocol, natural.port) != nullptr ||
+                            reservations.is_own(natural.protocol, natural.port);
+        if (row.external_port == row.internal.port || !others) continue;
+        findings[{ConflictCause::port_wanted_twice, natural, owner_of(reservations, natural),
+                  text(row.internal.host, row.internal.port)}]
+            .used = row.external_port;
+    }
+}
+
+}  // namespace
+
+void Observations::take(const Look& look, Time now) {
+    spared_ = look.spared;
+    const auto before = std::exchange(corrected_, {});
+    for (const auto& [owner, used] : look.corrected) {
+        const auto known = before.find(owner);
+        corrected_.insert({owner, {known != before.end() ? known->second.since : now, used}});
+    }
+}
+
+std::set<ProtocolPort> Observations::overloaded() const {
+    std::set<ProtocolPort> ports;
+    for (const auto& flow : spared_) {
+        if (flow.why == SparedFlow::Why::answered) continue;
+        ports.insert({flow.from.protocol, flow.external_port});
+    }
+    return ports;
+}
+
+Conflicts::Findings Observations::findings(const Reservations& reservations,
+                                           const std::vector<ProtocolPort>& own_ports,
+                                           Time now) const {
+    Conflicts::Findings findings;
+    find_spared(reservations, spared_, findings);
+    find_wanted_twice(reservations, findings);
+    // Once is an accident: the rules were away, or came after the flow.
+    constexpr std::chrono::seconds too_long{5};
+    for (const auto& [owner, corrected] : corrected_) {
+        const auto& [host, protocol, port] = owner;
+        const auto* row = reservations.owner({host, protocol, port});
+        if (row == nullptr || now - corrected.since < too_long) continue;
+        const ProtocolPort outside{protocol, row->external_port};
+        findings[{ConflictCause::foreign_nat, outside, to_text(host), text(host, port)}].used =
+            corrected.used;
+    }
+    for (const auto& port : own_ports) {
+        if (reservations.find(port.protocol, port.port) == nullptr) continue;
+        findings[{ConflictCause::own_listener, port, owner_of(reservations, port), gateway}];
+    }
+    return findings;
+}
+
+}  // namespace porthole
