@@ -63,6 +63,18 @@ class BusClient {
             .storeResultsTo(rows, total, generation);
         return page;
     }
+    std::vector<dbus::ConflictRow> conflicts() {
+        std::vector<dbus::ConflictRow> rows;
+        proxy_->callMethod("List")
+            .onInterface("org.porthole.Gateway1.Conflicts")
+            .storeResultsTo(rows);
+        return rows;
+    }
+    std::vector<dbus::HostRow> hosts() {
+        std::vector<dbus::HostRow> rows;
+        proxy_->callMethod("List").onInterface("org.porthole.Gateway1.Hosts").storeResultsTo(rows);
+        return rows;
+    }
     dbus::Dictionary status() {
         dbus::Dictionary status;
         proxy_->callMethod("Status").onInterface(manager).storeResultsTo(status);

@@ -20,6 +20,7 @@ namespace {
 
 namespace addresses = lab::address;
 using lab::at;
+using lab::comes_true;
 using lab::UdpSocket;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -61,15 +62,6 @@ class ClaimsTest : public testing::Test {
     std::vector<dbus::Row> claims_of(const std::string& host) {
         return claims({{"host", sdbus::Variant(host)}});
     }
-    /// What the condition says, as soon as it is true.
-    template <typename Condition>
-    bool comes_true(Condition condition, lab::Duration limit = lab::Duration(15'000)) {
-        const lab::Deadline deadline(limit);
-        while (!condition()) {
-            if (deadline.passed()) return false;
-        }
-        return true;
-    }
     /// The claim of this host, once it is settled.
     dbus::Row claim_of(const std::string& host) {
         std::vector<dbus::Row> rows;
@@ -82,11 +74,7 @@ class ClaimsTest : public testing::Test {
         return rows.empty() ? dbus::Row() : rows[0];
     }
     std::vector<dbus::ConflictRow> conflicts(const std::string& cause) {
-        std::vector<dbus::ConflictRow> rows;
-        client->proxy()
-            .callMethod("List")
-            .onInterface("org.porthole.Gateway1.Conflicts")
-            .storeResultsTo(rows);
+        auto rows = client->conflicts();
         std::erase_if(rows, [&](const auto& row) { return row.template get<1>() != cause; });
         return rows;
     }

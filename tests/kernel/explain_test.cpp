@@ -110,11 +110,8 @@ TEST_F(ExplainTest, SaysThatAnotherLeavesFromThePool) {
 
 TEST_F(ExplainTest, SaysThatTheGatewayHasThePort) {
     const UdpSocket gateways(sites.gateway_a, wireguard);
-    const lab::Deadline deadline(lab::Duration(10'000));
-    while (explain(first_host).verdict != "displaced" && !deadline.passed()) {
-    }
+    ASSERT_TRUE(lab::comes_true([&] { return explain(first_host).verdict == "displaced"; }));
     const auto answer = explain(first_host);
-    EXPECT_EQ(answer.verdict, "displaced");
     EXPECT_THAT(table(), HasSubstr(answer.rule));
     EXPECT_THAT(answer.steps, Contains(HasSubstr("The gateway itself")));
 }
@@ -170,9 +167,8 @@ TEST_F(ExplainTest, KnowsHostsByTheirMacAddress) {
     const auto link = lab::output_of(sites.a1, {"ip", "-o", "link", "show", "eth0"});
     const auto mac = link.substr(link.find("link/ether ") + 11, 17);
     const auto id = reserve(mac);
-    const lab::Deadline deadline(lab::Duration(10'000));
-    while (std::get<0>(client->list()).at(0).get<7>() != "active" && !deadline.passed()) {
-    }
+    ASSERT_TRUE(
+        lab::comes_true([&] { return std::get<0>(client->list()).at(0).get<7>() == "active"; }));
     for (const auto& host : {first_host, mac}) {
         const auto answer = explain(host, wireguard, "203.0.113.9:7");
         EXPECT_EQ(answer.verdict, "reserved") << host;
@@ -248,10 +244,8 @@ TEST_F(ClaimExplainTest, SaysThatAPortIsClaimed) {
     EXPECT_EQ(before.verdict, "left-to-others");
     EXPECT_THAT(before.steps, Contains(HasSubstr("is watched")));
     a1.send_to(remote_end, "first");
-    const lab::Deadline deadline(lab::Duration(10'000));
-    while (explain(first_host, wireguard, "203.0.113.9:7").verdict != "reserved" &&
-           !deadline.passed()) {
-    }
+    ASSERT_TRUE(lab::comes_true(
+        [&] { return explain(first_host, wireguard, "203.0.113.9:7").verdict == "reserved"; }));
     const auto after = explain(first_host);
     EXPECT_EQ(after.verdict, "follows-flow");
     EXPECT_NE(after.reservation, 0U);

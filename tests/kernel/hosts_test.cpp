@@ -20,6 +20,7 @@ namespace {
 
 namespace addresses = lab::address;
 using lab::at;
+using lab::comes_true;
 using lab::UdpSocket;
 using testing::Contains;
 using testing::HasSubstr;
@@ -60,14 +61,6 @@ class HostsTest : public testing::Test {
         lab::add_address(host, "eth0", std::string(to) + "/24");
         lab::output_of(host, {"ip", "route", "replace", "default", "via", "192.168.2.1"});
     }
-    template <typename Condition>
-    bool comes_true(Condition condition, lab::Duration limit = lab::Duration(15'000)) {
-        const lab::Deadline deadline(limit);
-        while (!condition()) {
-            if (deadline.passed()) return false;
-        }
-        return true;
-    }
     dbus::Row row_of(std::uint64_t id) {
         const auto [rows, total, generation] = client->list();
         const auto found = std::ranges::find_if(
@@ -84,19 +77,11 @@ class HostsTest : public testing::Test {
                    found->second.get<std::string>() == address;
         });
     }
-    std::vector<HostRow> hosts() {
-        std::vector<HostRow> rows;
-        client->proxy()
-            .callMethod("List")
-            .onInterface("org.porthole.Gateway1.Hosts")
-            .storeResultsTo(rows);
-        return rows;
-    }
     /// The host of this MAC address, as soon as `condition` holds for it.
     template <typename Condition>
     bool host_becomes(std::string_view mac, Condition condition) {
         return comes_true([&] {
-            const auto rows = hosts();
+            const auto rows = client->hosts();
             return std::ranges::any_of(
                 rows, [&](const HostRow& row) { return row.get<0>() == mac && condition(row); });
         });
@@ -263,7 +248,8 @@ TEST_F(HostsTest, AreListedWithNamesAndAddresses) {
     EXPECT_THAT(porthole.ctl({"--json", "hosts"}).output,
                 HasSubstr("\"key\": \"02:00:5e:10:00:01\""));
     // The remote is no neighbour of a LAN.
-    for (const auto& row : hosts()) EXPECT_THAT(row.get<3>(), testing::Not(Contains(addresses::outside)));
+    for (const auto& row : client->hosts())
+        EXPECT_THAT(row.get<3>(), testing::Not(Contains(addresses::outside)));
 }
 
 TEST_F(HostsTest, AreAnnouncedWhenTheyCome) {

@@ -163,14 +163,6 @@ class TenHosts : public testing::Test {
         }
         return ids;
     }
-    std::vector<dbus::ConflictRow> conflicts() {
-        std::vector<dbus::ConflictRow> rows;
-        client->proxy()
-            .callMethod("List")
-            .onInterface("org.porthole.Gateway1.Conflicts")
-            .storeResultsTo(rows);
-        return rows;
-    }
     /// The service dies, and everything that the kernel knew of ports is gone.
     void lose_everything_but_the_store() {
         client.reset();
@@ -219,7 +211,7 @@ TEST_F(TenHosts, KeepWhatWorkedBefore) {
     std::set<std::string> causes;
     while (!causes.contains("overload") || !causes.contains("remapped")) {
         ASSERT_FALSE(found.passed()) << porthole.log();
-        for (const auto& conflict : conflicts()) causes.insert(conflict.get<1>());
+        for (const auto& conflict : client->conflicts()) causes.insert(conflict.get<1>());
     }
     EXPECT_EQ(flow_ids(), before);
 

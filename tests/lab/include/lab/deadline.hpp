@@ -25,4 +25,15 @@ class Deadline {
     Clock::time_point end_;
 };
 
+/// Asks again and again until the answer is yes; false when the limit has passed. For what nobody
+/// announces, and where asking waits for somebody else's work.
+template <typename Condition>
+bool comes_true(const Condition& condition, Duration limit = Duration(15'000)) {
+    const Deadline deadline(limit);
+    while (!condition()) {
+        if (deadline.passed()) return false;
+    }
+    return true;
+}
+
 }  // namespace porthole::lab
