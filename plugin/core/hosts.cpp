@@ -134,8 +134,9 @@ Whereabouts Hosts::locate(const std::map<MacAddress, Address>& current,
 
 std::vector<LinkNeighbour> Hosts::take_unasked(const std::map<MacAddress, Address>& current) {
     std::vector<LinkNeighbour> unasked;
-    for (const auto& [mac, address] : current) {
-        const auto host = hosts_.find(mac);
+    for (const auto& entry : current) {
+        const auto& address = entry.second;
+        const auto host = hosts_.find(entry.first);
         if (host == hosts_.end()) continue;
         const auto* place = find_at(host->second, address);
         if (place == nullptr || !place->neighbour || place->confirmed) continue;
