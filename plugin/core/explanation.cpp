@@ -37,9 +37,13 @@ bool in_force(const Reservation& row) {
 
 class Trace {
   public:
-    Trace(const Packet& packet, const Scope& scope, const Reservations& reservations,
+    Trace(const Packet& packet, const Perimeter& perimeter, const Reservations& reservations,
           Tracer& tracer)
-        : packet_(packet), scope_(scope), reservations_(reservations), tracer_(tracer) {}
+        : packet_(packet),
+          perimeter_(perimeter),
+          scope_(perimeter.scope),
+          reservations_(reservations),
+          tracer_(tracer) {}
 
     Explanation follow(const std::function<std::string(int)>& interface_name) {
         const auto index = tracer_.way_out(packet_.source.address, packet_.destination.address);
@@ -95,7 +99,9 @@ class Trace {
     }
 
     void judge_flow(const TrackedFlow& flow) {
-        if (flow.shown.port == owner_->external_port) {
+        if (std::ranges::count(scope_.wan_addresses, flow.shown.address) == 0) {
+            say("It is not translated to an address of a WAN.");
+        } else if (flow.shown.port == owner_->external_port) {
             say("That is the port of {}.", name_of(*owner_));
         } else if (owner_->origin == Origin::automatic) {
             say("Port {} was claimed for it: a flow that works is left alone, and one that is not "
@@ -138,7 +144,7 @@ class Trace {
         const bool watched = packet_.protocol == Protocol::udp && scope_.watched &&
                              scope_.watched->contains(own.port);
         if (watched && owner_ == nullptr) {
-            say("Port {} is watched: it is claimed for the host at once.", to_text(own));
+            say("Port {} is watched: it may be claimed for the host.", to_text(own));
         }
         const bool masquerades = std::ranges::any_of(scope_.masquerade_wans, [&](const auto& wan) {
             return wan.text() == result_.interface;
@@ -195,9 +201,14 @@ class Trace {
         say("It keeps port {}, which nobody uses to this remote now.", to_text(port));
     }
 
-    // Whoever has this port to the same remote already.
+    // Whoever has this port to the same remote already, on an address that the packet may get.
     std::optional<TrackedFlow> flow_from(Port port) {
-        for (const auto& address : scope_.wan_addresses) {
+        const auto wan = std::ranges::find(
+            perimeter_.interfaces, result_.interface,
+            [](const PerimeterInterface& interface) { return interface.name.text(); });
+        if (wan == perimeter_.interfaces.end()) return std::nullopt;
+        for (const auto& address : wan->addresses) {
+            if (address.family() != Family::ipv4) continue;
             auto found = tracer_.flow_of(packet_.protocol, packet_.destination, {address, port});
             if (found) return found;
         }
@@ -205,6 +216,7 @@ class Trace {
     }
 
     const Packet& packet_;
+    const Perimeter& perimeter_;
     const Scope& scope_;
     const Reservations& reservations_;
     Tracer& tracer_;
@@ -225,9 +237,10 @@ std::string TextForm<Verdict>::format(const Verdict& verdict) {
     return std::string(verdict_names.at(static_cast<std::size_t>(verdict)).second);
 }
 
-Explanation explain(const Packet& packet, const Scope& scope, const Reservations& reservations,
+Explanation explain(const Packet& packet, const Perimeter& perimeter,
+                    const Reservations& reservations,
                     const std::function<std::string(int)>& interface_name, Tracer& tracer) {
-    return Trace(packet, scope, reservations, tracer).follow(interface_name);
+    return Trace(packet, perimeter, reservations, tracer).follow(interface_name);
 }
 
 }  // namespace porthole

@@ -153,12 +153,12 @@ std::vector<LinkNeighbour> Gateway::hosts_changed(std::span<const Neighbour> nei
         return !lans.contains(neighbour.link_index);
     });
     if (hosts_.update(on_lans, leases, clock_())) ++hosts_version_;
-    const auto current = reservations_.followed();
-    reservations_.set_whereabouts(hosts_.locate(current, [this](const Address& address) {
-        return is_nat_source(perimeter_.scope, address);
-    }));
+    auto current = reservations_.followed();
+    current.insert(reservations_.whereabouts().of.begin(), reservations_.whereabouts().of.end());
+    reservations_.set_whereabouts(hosts_.locate(
+        current, [this](const Address& address) { return is_lan_host(perimeter_, address); }));
     commit(reservations_.follow());
-    return hosts_.take_unasked(current);
+    return hosts_.take_unasked(reservations_.followed(), clock_());
 }
 
 std::string Gateway::interface_name(int link_index) const {
@@ -357,8 +357,8 @@ GatewayStatus Gateway::status() const {
                                   ": through a WAN nobody gets there");
     }
     for (const auto& row : configuration_.reservations) {
-        const bool by_mac = std::holds_alternative<MacAddress>(row.internal.host);
-        if (by_mac || is_nat_source(perimeter_.scope, row.internal.host)) continue;
+        if (known_by_mac(row.internal) || is_nat_source(perimeter_.scope, row.internal.host))
+            continue;
         status.warnings.push_back("host " + to_text(row.internal.host) +
                                   " of the configuration is in no network that is translated");
     }
@@ -389,15 +389,16 @@ Address Gateway::address_of(const HostKey& host) const {
 
 Explanation Gateway::explain(const Endpoint& from, const Place& remote, Tracer& tracer) const {
     const Packet packet{from.protocol, {address_of(from.host), from.port}, remote};
-    for (const auto& [field, address] : {std::pair("host", packet.source.address),
-                                         std::pair("remote", packet.destination.address)}) {
-        if (address.family() == Family::ipv4) continue;
-        throw Refused(Refusal::unsupported, std::string(field) + " \"" + to_text(address) +
+    require_not_own(perimeter_, packet.source.address);
+    for (const auto& end : {std::pair("host", packet.source.address),
+                            std::pair("remote", packet.destination.address)}) {
+        if (end.second.family() == Family::ipv4) continue;
+        throw Refused(Refusal::unsupported, std::string(end.first) + " \"" + to_text(end.second) +
                                                 "\": this version explains IPv4 only");
     }
     return porthole::explain(
-        packet, perimeter_.scope, reservations_,
-        [this](int index) { return interface_name(index); }, tracer);
+        packet, perimeter_, reservations_, [this](int index) { return interface_name(index); },
+        tracer);
 }
 
 void Gateway::require_generation(IfGeneration expected) const {
@@ -477,11 +478,11 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
         settle_everything();
         return;
     }
-    if (!mappings.empty()) {
-        std::vector<ReservationId> rows;
-        for (const auto& row : change.after) {
-            if (row.state == ReservationState::settling) rows.push_back(row.id);
-        }
+    std::vector<ReservationId> rows;  // one may be in the kernel already, as another row's
+    for (const auto& row : change.after) {
+        if (row.state == ReservationState::settling) rows.push_back(row.id);
+    }
+    if (!mappings.empty() || !rows.empty()) {
         settling_.order(mappings, perimeter_.scope, std::move(rows));
     }
     if (more_own_ports) look();

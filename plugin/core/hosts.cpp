@@ -8,10 +8,12 @@
 namespace porthole {
 namespace {
 
-Host::At& at(Host& host, const Address& address) {
+// Nothing where the host has too many of them.
+Host::At* at(Host& host, const Address& address) {
     const auto place = std::ranges::lower_bound(host.addresses, address, {}, &Host::At::address);
-    if (place != host.addresses.end() && place->address == address) return *place;
-    return *host.addresses.insert(place, {.address = address});
+    if (place != host.addresses.end() && place->address == address) return &*place;
+    if (host.addresses.size() >= Host::most_addresses) return nullptr;
+    return &*host.addresses.insert(place, {.address = address});
 }
 
 const Host::At* find_at(const Host& host, const Address& address) {
@@ -34,9 +36,8 @@ std::vector<Host::At> choices(const Host& host, const std::function<bool(const A
     std::ranges::copy_if(host.addresses, std::back_inserter(result), [&](const Host::At& place) {
         return place.address.family() == Family::ipv4 && usable(place.address);
     });
-    if (std::ranges::any_of(result, &Host::At::neighbour)) {
-        std::erase_if(result, [](const Host::At& place) { return !place.neighbour; });
-    }
+    const auto only_leased = [](const Host::At& place) { return place.link_index == 0; };
+    if (!std::ranges::all_of(result, only_leased)) std::erase_if(result, only_leased);
     return result;
 }
 
@@ -54,55 +55,74 @@ std::optional<Address> choose(const std::vector<Host::At>& choices, const Addres
 
 }  // namespace
 
-bool Hosts::update(std::span<const Neighbour> neighbours, std::span<const Lease> leases, Time now) {
-    auto before = std::exchange(hosts_, {});
-    holders_.clear();
-    const auto host_of = [&](const MacAddress& mac) -> Host& {
-        const auto [entry, is_new] = hosts_.try_emplace(mac);
-        const auto known = before.find(mac);
-        if (is_new && known != before.end()) {
-            entry->second = known->second;
-            entry->second.addresses.clear();
-        }
-        return entry->second;
+// Nothing where there is no room for one more. What is remembered of it comes back.
+Host* Hosts::host_of(const MacAddress& mac, const Remembered& before) {
+    const auto found = hosts_.find(mac);
+    if (found != hosts_.end()) return &found->second;
+    if (hosts_.size() >= capacity) return nullptr;
+    const auto known = before.find(mac);
+    auto& host = hosts_[mac];
+    if (known != before.end()) host = known->second;
+    host.addresses.clear();
+    return &host;
+}
+
+// Where two links have the same address, it is the host's that answers there; of two that do, or do
+// not, that of the one who had it before.
+void Hosts::take_neighbours(std::span<const Neighbour> neighbours, const Remembered& before,
+                            Time now) {
+    const auto had = std::exchange(holders_, {});
+    const auto rank = [&had](const Neighbour& neighbour) {
+        const auto holder = had.find(neighbour.address);
+        return std::pair(neighbour.confirmed,
+                         holder != had.end() && holder->second == neighbour.mac);
     };
+    std::map<Address, const Neighbour*> best;
     for (const auto& neighbour : neighbours) {
         if (neighbour.address.is_link_local()) continue;
-        // The same address on two links: who answers has it.
-        const auto [holder, is_new] = holders_.try_emplace(neighbour.address, neighbour.mac);
-        if (!is_new && !neighbour.confirmed) continue;
-        if (!is_new && holder->second != neighbour.mac) {
-            std::erase_if(hosts_.at(holder->second).addresses, [&](const Host::At& place) {
-                return place.address == neighbour.address;
-            });
-            holder->second = neighbour.mac;
-        }
-        auto& host = host_of(neighbour.mac);
-        host.link_index = neighbour.link_index;
-        auto& place = at(host, neighbour.address);
-        place.neighbour = true;
-        place.confirmed = neighbour.confirmed;
-        host.last_seen = std::max(host.last_seen, now - neighbour.confirmed_ago);
+        auto& place = best[neighbour.address];
+        if (place == nullptr || rank(*place) < rank(neighbour)) place = &neighbour;
     }
+    for (const auto& [address, neighbour] : best) {
+        auto* host = host_of(neighbour->mac, before);
+        auto* place = host != nullptr ? at(*host, address) : nullptr;
+        if (place == nullptr) continue;
+        holders_.emplace(address, neighbour->mac);
+        place->link_index = neighbour->link_index;
+        place->confirmed = neighbour->confirmed;
+        const auto seen = now - neighbour->confirmed_ago;
+        if (seen < host->last_seen) continue;
+        host->last_seen = seen;
+        host->link_index = neighbour->link_index;
+    }
+}
+
+// What the kernel has heard from a host goes before what a server remembers.
+void Hosts::take_leases(std::span<const Lease> leases, const Remembered& before) {
     for (const auto& lease : leases) {
+        if (lease.address.is_link_local()) continue;
         const auto holder = holders_.find(lease.address);
-        const bool held = holder != holders_.end();
-        // What the kernel has heard from a host goes before what a server remembers.
-        if (held && lease.mac && *lease.mac != holder->second) continue;
-        if (!held && !lease.mac) continue;
-        const auto& mac = held ? holder->second : *lease.mac;
-        holders_.insert_or_assign(lease.address, mac);
-        auto& host = host_of(mac);
-        at(host, lease.address).leased = true;
-        if (!lease.name.empty()) host.name = lease.name;
+        const auto mac = holder != holders_.end() ? std::optional(holder->second) : lease.mac;
+        if (!mac || lease.mac.value_or(*mac) != *mac) continue;
+        auto* host = host_of(*mac, before);
+        auto* place = host != nullptr ? at(*host, lease.address) : nullptr;
+        if (place == nullptr) continue;
+        holders_.emplace(lease.address, *mac);
+        place->leased = true;
+        if (!lease.name.empty()) host->name = lease.name;
     }
+}
+
+bool Hosts::update(std::span<const Neighbour> neighbours, std::span<const Lease> leases, Time now) {
+    auto before = std::exchange(hosts_, {});
+    take_neighbours(neighbours, before, now);
+    take_leases(leases, before);
     bool changed = false;
     for (const auto& [mac, host] : hosts_) {
         const auto known = before.find(mac);
         changed |= known == before.end() || !same_but_for_times(host, known->second);
         if (known != before.end()) before.erase(known);
     }
-    // The others have gone: the last ones of them are remembered.
     std::vector<std::pair<MacAddress, Host>> gone(before.begin(), before.end());
     std::ranges::sort(gone, std::ranges::greater(),
                       [](const auto& entry) { return entry.second.last_seen; });
@@ -111,12 +131,6 @@ bool Hosts::update(std::span<const Neighbour> neighbours, std::span<const Lease>
         host.addresses.clear();
         if (hosts_.size() < capacity) hosts_.emplace(mac, std::move(host));
     }
-    std::erase_if(asked_, [&](const LinkNeighbour& asked) {
-        const auto holder = holders_.find(asked.address);
-        if (holder == holders_.end()) return true;
-        const auto* place = find_at(hosts_.at(holder->second), asked.address);
-        return place == nullptr || place->confirmed;
-    });
     return changed;
 }
 
@@ -132,20 +146,29 @@ Whereabouts Hosts::locate(const std::map<MacAddress, Address>& current,
     return result;
 }
 
-std::vector<LinkNeighbour> Hosts::take_unasked(const std::map<MacAddress, Address>& current) {
+std::vector<LinkNeighbour> Hosts::take_unasked(const std::map<MacAddress, Address>& current,
+                                               Time now) {
+    constexpr std::chrono::seconds patience{10};
+    std::map<LinkNeighbour, Time> asked;
     std::vector<LinkNeighbour> unasked;
     for (const auto& entry : current) {
         const auto& address = entry.second;
         const auto host = hosts_.find(entry.first);
         if (host == hosts_.end()) continue;
         const auto* place = find_at(host->second, address);
-        if (place == nullptr || !place->neighbour || place->confirmed) continue;
+        if (place == nullptr || place->link_index == 0 || place->confirmed) continue;
         const bool elsewhere = std::ranges::any_of(host->second.addresses, [&](const Host::At& a) {
-            return a.neighbour && a.address.family() == Family::ipv4 && a.address != address;
+            return a.link_index != 0 && a.address.family() == Family::ipv4 && a.address != address;
         });
-        const LinkNeighbour question{host->second.link_index, address};
-        if (elsewhere && asked_.insert(question).second) unasked.push_back(question);
+        if (!elsewhere) continue;
+        const LinkNeighbour question{place->link_index, address};
+        const auto before = asked_.find(question);
+        const bool again =
+            before == asked_.end() || now - before->second >= patience || now < before->second;
+        asked.emplace(question, again ? now : before->second);
+        if (again) unasked.push_back(question);
     }
+    asked_ = std::move(asked);
     return unasked;
 }
 

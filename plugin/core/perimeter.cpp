@@ -178,6 +178,24 @@ std::string joined(const std::vector<Network>& networks) {
     return text;
 }
 
+bool is_own(const Perimeter& perimeter, const Address& address) {
+    return std::ranges::any_of(perimeter.interfaces, [&](const PerimeterInterface& interface) {
+        return std::ranges::count(interface.addresses, address) > 0;
+    });
+}
+
+std::optional<Network> source_network_of(const Scope& scope, const Address& address) {
+    const auto found = std::ranges::find_if(
+        scope.nat_sources, [&](const Network& network) { return network.contains(address); });
+    return found != scope.nat_sources.end() ? std::optional(*found) : std::nullopt;
+}
+
+// The network's own address, and its broadcast address.
+bool is_nobodys(const Network& network, const Address& address) {
+    const bool subnet = network.prefix_length() < 31;
+    return subnet && (address == network.address() || address == network.last());
+}
+
 }  // namespace
 
 std::optional<Side> TextForm<Side>::parse(std::string_view text) {
@@ -264,10 +282,7 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
 
 bool is_nat_source(const Scope& scope, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
-    return address != nullptr &&
-           std::ranges::any_of(scope.nat_sources, [address](const Network& network) {
-               return network.contains(*address);
-           });
+    return address != nullptr && source_network_of(scope, *address);
 }
 
 std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& snapshot) {
@@ -290,13 +305,22 @@ std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapsh
             if (address.link_index != link->index) continue;
             const auto network = Network::around(address.address, address.prefix_length);
             if (!network || !network->contains(host)) continue;
-            const bool subnet = address.prefix_length < 31;
-            const bool nobodys = subnet && (host == network->address() || host == network->last());
-            if (nobodys || host == address.address) return std::nullopt;
+            if (is_nobodys(*network, host) || host == address.address) return std::nullopt;
             found = link->index;
         }
     }
     return found;
+}
+
+void require_not_own(const Perimeter& perimeter, const Address& host) {
+    if (!is_own(perimeter, host)) return;
+    throw InvalidArgument("host", to_text(host),
+                          "the address of a host on a LAN; this one is the gateway's own");
+}
+
+bool is_lan_host(const Perimeter& perimeter, const Address& address) {
+    const auto network = source_network_of(perimeter.scope, address);
+    return network && !is_own(perimeter, address) && !is_nobodys(*network, address);
 }
 
 void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
@@ -307,25 +331,17 @@ void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
                       "host \"" + to_text(host) +
                           "\": this version reserves for IPv4 and MAC addresses only");
     }
-    const auto own = std::ranges::any_of(perimeter.interfaces, [&](const auto& interface) {
-        return std::ranges::count(interface.addresses, *address) > 0;
-    });
-    if (own) {
-        throw InvalidArgument("host", to_text(*address),
-                              "the address of a host on a LAN; this one is the gateway's own");
-    }
+    require_not_own(perimeter, *address);
     const auto& sources = perimeter.scope.nat_sources;
-    const auto network = std::ranges::find_if(
-        sources, [&](const Network& candidate) { return candidate.contains(*address); });
-    if (network == sources.end()) {
+    const auto network = source_network_of(perimeter.scope, *address);
+    if (!network) {
         throw InvalidArgument("host", to_text(*address),
                               sources.empty()
                                   ? "a host on a LAN, but no LAN with a private network "
                                     "is known: see portholectl status"
                                   : "a host in " + joined(sources));
     }
-    const bool subnet = network->prefix_length() < 31;
-    if (subnet && (*address == network->address() || *address == network->last())) {
+    if (is_nobodys(*network, *address)) {
         throw InvalidArgument("host", to_text(*address),
                               "the address of a host, not that of the network " +
                                   to_text(*network) + " itself or its broadcast address");

@@ -252,10 +252,6 @@ std::optional<Address> place_for(const Plan& plan, const Reservation& row) {
     return free ? place : std::nullopt;
 }
 
-bool known_by_mac(const Reservation& row) {
-    return std::holds_alternative<MacAddress>(row.internal.host);
-}
-
 // Puts the row of a MAC address where its host is.
 void put_in_place(Plan& plan, Reservation row) {
     const auto former = row.address;
@@ -309,7 +305,7 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         .expires = expiry(request.lifetime, now),
         .last_seen = former != nullptr ? former->last_seen : never,
     };
-    if (known_by_mac(row)) {
+    if (known_by_mac(row.internal)) {
         if (former != nullptr) row.address = former->address;
         put_in_place(plan, row);
         return row.id;
@@ -345,7 +341,7 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
                                                       " contradicts another one");
     };
     for (auto& row : rows) {
-        const bool by_mac = known_by_mac(row);
+        const bool by_mac = known_by_mac(row.internal);
         if (!by_mac || (row.address && owner(located(row)) != nullptr)) row.address.reset();
         if (by_mac && !row.address) row.state = ReservationState::waiting;
         const bool known = find(row.id) != nullptr || owner(row.internal) != nullptr ||
@@ -421,7 +417,7 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     row.filtering = changes.filtering.value_or(row.filtering);
     row.comment = changes.comment.value_or(row.comment);
     if (changes.lifetime) row.expires = expiry(changes.lifetime, now);
-    known_by_mac(row) ? put_in_place(plan, row) : plan.put(row);
+    known_by_mac(row.internal) ? put_in_place(plan, row) : plan.put(row);
     return std::move(plan).difference();
 }
 
@@ -486,7 +482,9 @@ ClaimedDifference Reservations::claim(std::span<const Claim> claims, const Claim
     Plan plan(*this);
     ClaimedDifference result;
     for (const auto& [internal, mac] : claims) {
-        if (plan.owner(internal) != nullptr) continue;
+        // The row of its MAC address is about to follow it there.
+        const Endpoint by_mac{mac, internal.protocol, internal.port};
+        if (plan.owner(internal) != nullptr || plan.find(by_mac) != nullptr) continue;
         const bool too_many = total >= policy.limit || of_mac[mac] >= policy.limit_per_mac;
         const bool natural = plan.find(internal.protocol, internal.port) == nullptr &&
                              can_be_reserved(internal.protocol, internal.port);
@@ -579,7 +577,7 @@ void Reservations::apply(const ReservationDifference& difference) {
         slot(row) = row.id;
         if (row.origin == Origin::automatic) claims_.insert(claims_.end(), row.id);
         if (row.address) by_address_.emplace(located(row), row.id);
-        if (known_by_mac(row)) followers_.insert(row.id);
+        if (known_by_mac(row.internal)) followers_.insert(row.id);
         by_internal_.insert(&rows_.emplace_hint(rows_.end(), row.id, row)->second);
         next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
     }

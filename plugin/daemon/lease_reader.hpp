@@ -3,7 +3,10 @@
 
 #include <filesystem>
 #include <map>
+#include <string>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include "core/leases.hpp"
 
@@ -13,14 +16,14 @@ namespace porthole {
 class LeaseReader {
   public:
     /// What the files say at `now`: they are only read when they have changed, or a minute ago. A
-    /// file that cannot be read has no leases, and one line in the log says so.
+    /// file that cannot be read, or that anybody could have written, has no leases, and one line in
+    /// the log says so.
     [[nodiscard]] std::vector<Lease> read(const std::vector<std::filesystem::path>& files,
                                           Time now);
 
   private:
     struct File {
-        std::filesystem::file_time_type changed;
-        std::uintmax_t size = 0;
+        std::string version;  // of it and its parts, by stat(2)
         Time read = never;
         bool failed = false;
         std::vector<Lease> leases;

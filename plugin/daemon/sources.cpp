@@ -156,8 +156,10 @@ void HostSource::dispatch() {
     if (next_ > begin) return;
     constexpr std::chrono::seconds interval{10};
     constexpr milliseconds least_rest{20};
-    constexpr int rest_factor = 50;  // however many neighbours come and go
+    constexpr int rest_factor = 50;           // however many neighbours come and go
+    constexpr std::chrono::seconds moved{1};  // every move is written to flash memory
     next_ = begin + interval;
+    const auto generation = gateway_.generation();
     try {
         const auto leases = leases_.read(gateway_.lease_files(), clock_());
         for (const auto& host : gateway_.hosts_changed(neighbours_.read(), leases)) {
@@ -165,12 +167,14 @@ void HostSource::dispatch() {
         }
         failed_ = false;
     } catch (const Error& error) {
-        if (!failed_)
+        if (!failed_) {
             log::error("hosts-failed", "ports do not follow their hosts: {}", error.what());
+        }
         failed_ = true;
     }
     const auto end = Clock::now();
     not_before_ = end + std::max<Clock::duration>(least_rest, rest_factor * (end - begin));
+    if (gateway_.generation() != generation) not_before_ = std::max(not_before_, end + moved);
 }
 
 Interest LookSource::prepare() {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/firewall.hpp"
+#include "core/perimeter.hpp"
 #include "core/reservations.hpp"
 #include "core/tracer.hpp"
 
@@ -53,7 +53,8 @@ struct Explanation {
 
 /// Follows a packet through the gateway: routing, conntrack, our rules. Other people's rules are
 /// not looked at. `interface_name` tells names by index. Throws KernelFailure.
-Explanation explain(const Packet& packet, const Scope& scope, const Reservations& reservations,
+Explanation explain(const Packet& packet, const Perimeter& perimeter,
+                    const Reservations& reservations,
                     const std::function<std::string(int)>& interface_name, Tracer& tracer);
 
 }  // namespace porthole

@@ -75,7 +75,8 @@ class Gateway {
     void own_ports_changed(std::vector<ProtocolPort> ports);
     /// Whether the gateway forwards IPv4 at all, which is the administrator's to say.
     void forwarding_is(bool on) { forwards_ = on; }
-    /// Follows the hosts on the LANs. Returns who is to be asked whether he is still there.
+    /// Follows the hosts on the LANs. Returns who is to be asked whether he is still there. What
+    /// was seen is known even where following it fails; the next call follows it again.
     std::vector<LinkNeighbour> hosts_changed(std::span<const Neighbour> neighbours,
                                              std::span<const Lease> leases);
     /// Takes in who was seen sending: owners stay, hosts on watched ports may get what they use.

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,22 +27,23 @@ struct Host {
     /// One of its addresses, and what is known about that.
     struct At {
         Address address;
-        bool neighbour = false;  ///< the kernel's neighbour table has it
+        int link_index = 0;      ///< where the kernel's neighbour table has it; 0: it has not
         bool confirmed = false;  ///< it has answered there a moment ago
         bool leased = false;     ///< a DHCP server says so
         bool operator==(const At&) const = default;
     };
-    std::string name;           ///< empty: not known
-    int link_index = 0;         ///< 0: not known
-    std::vector<At> addresses;  ///< sorted by address
+    static constexpr std::size_t most_addresses = 16;  ///< no more are listed
+    std::string name;                                  ///< empty: not known
+    int link_index = 0;                                ///< where it was seen last; 0: nowhere
+    std::vector<At> addresses;                         ///< sorted by address
     Time last_seen = never;
 };
 
 /// The hosts on the LANs, put together from the neighbour table and the DHCP servers' leases.
 class Hosts {
   public:
-    /// No more are remembered; who is not there any more makes room first.
-    static constexpr std::size_t capacity = 1024;
+    /// No more are listed: neighbours go first, then who has a lease, then who was there last.
+    static constexpr std::size_t capacity = 4096;
 
     /// Takes in what is there at `now`: neighbours on LANs only. Hosts that have gone stay, without
     /// addresses. True if anything but times has changed.
@@ -55,18 +55,23 @@ class Hosts {
     [[nodiscard]] Whereabouts locate(const std::map<MacAddress, Address>& current,
                                      const std::function<bool(const Address&)>& usable) const;
     /// Those of `current` that have to be asked whether they are still there, as their host shows
-    /// up at another address: each once.
+    /// up at another address; again after a while, if they neither answer nor go.
     [[nodiscard]] std::vector<LinkNeighbour> take_unasked(
-        const std::map<MacAddress, Address>& current);
+        const std::map<MacAddress, Address>& current, Time now);
 
     [[nodiscard]] const std::map<MacAddress, Host>& all() const { return hosts_; }
     /// The name of the host that has this address, or this MAC address; empty: not known.
     [[nodiscard]] const std::string& name_of(const HostKey& key) const;
 
   private:
+    using Remembered = std::map<MacAddress, Host>;
+    Host* host_of(const MacAddress& mac, const Remembered& before);
+    void take_neighbours(std::span<const Neighbour> neighbours, const Remembered& before, Time now);
+    void take_leases(std::span<const Lease> leases, const Remembered& before);
+
     std::map<MacAddress, Host> hosts_;
     std::map<Address, MacAddress> holders_;
-    std::set<LinkNeighbour> asked_;
+    std::map<LinkNeighbour, Time> asked_;
 };
 
 }  // namespace porthole

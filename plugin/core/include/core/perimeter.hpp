@@ -71,6 +71,12 @@ std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& sna
 std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
                                const Address& host);
 
+/// Whether a host can have this address, and its packets are translated.
+bool is_lan_host(const Perimeter& perimeter, const Address& address);
+
+/// Throws InvalidArgument where `host` is an address of the gateway's own.
+void require_not_own(const Perimeter& perimeter, const Address& host);
+
 /// Throws InvalidArgument where `host` is an address that is not in a network whose sources are
 /// translated, or is the network's own or the gateway's own; Refused (`unsupported`) for IPv6. A
 /// MAC address can always come to a LAN.

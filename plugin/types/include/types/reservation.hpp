@@ -60,6 +60,10 @@ struct Endpoint {
     auto operator<=>(const Endpoint&) const = default;
 };
 
+inline bool known_by_mac(const Endpoint& endpoint) {
+    return std::holds_alternative<MacAddress>(endpoint.host);
+}
+
 /// (host, protocol, internal port) <-> external port.
 struct Reservation {
     ReservationId id;
