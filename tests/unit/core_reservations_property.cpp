@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Random sequences of operations on Reservations, compared with a model that is too simple to be
-// wrong: a map by endpoint that is searched from end to end.
+// wrong: a map by endpoint that is searched from end to end. Hosts come, go, and exchange their
+// addresses meanwhile.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -24,9 +27,18 @@ namespace {
 using namespace support;
 using ::testing::ElementsAreArray;
 
+Endpoint at(const Address& host, const Endpoint& internal) {
+    return {host, internal.protocol, internal.port};
+}
+
+const MacAddress* mac_of(const Reservation& row) {
+    return std::get_if<MacAddress>(&row.internal.host);
+}
+
 class Model {
   public:
     std::map<Endpoint, Reservation> rows;
+    Whereabouts where;
 
     [[nodiscard]] const Reservation* owner(Protocol protocol, Port external_port) const {
         for (const auto& [internal, row] : rows) {
@@ -65,13 +77,29 @@ class Model {
             .filtering =
                 request.filtering.value_or(old != nullptr ? old->filtering : default_filtering),
             .origin = origin,
-            .state = std::holds_alternative<MacAddress>(request.internal.host)
-                         ? ReservationState::waiting  // nobody has said where it is
-                         : ReservationState::settling,
+            .state = ReservationState::settling,
             .comment = request.comment.value_or(old != nullptr ? old->comment : Comment()),
             .expires = expiry(request.lifetime, when),
             .last_seen = never};
+        if (old != nullptr) row.address = old->address;
         rows.insert_or_assign(request.internal, row);
+    }
+
+    // Has the rows of MAC addresses be where these are now, after anything else was done.
+    void follow() {
+        for (auto& [internal, row] : rows) {
+            const auto* mac = mac_of(row);
+            if (mac == nullptr) continue;
+            const auto holder =
+                row.address ? where.holders.find(*row.address) : where.holders.end();
+            if (where.of.contains(*mac)) {
+                row.address = where.of.at(*mac);
+            } else if (holder != where.holders.end() && holder->second != *mac) {
+                row.address.reset();
+            }
+            if (row.address && rows.contains(at(*row.address, internal))) row.address.reset();
+            row.state = row.address ? ReservationState::settling : ReservationState::waiting;
+        }
     }
 
     void change(ReservationId id, const ReservationChanges& changes, Time when) {
@@ -108,7 +136,9 @@ class Model {
             try {
                 reserve(request, Origin::configured, when);
                 const auto old = before.find(request.internal);
-                if (old != before.end()) rows.at(request.internal).id = old->second.id;
+                if (old == before.end()) continue;
+                rows.at(request.internal).id = old->second.id;
+                rows.at(request.internal).address = old->second.address;
             } catch (const Refused&) {
                 ++refused;
             }
@@ -156,6 +186,9 @@ class Model {
     std::set<ReservationId> used_ids_;
 };
 
+constexpr std::array addresses{"192.168.2.2", "192.168.2.3", "192.168.2.4"};
+constexpr std::array mac_addresses{"02:00:5e:10:00:02", "02:00:5e:10:00:03", "02:00:5e:10:00:04"};
+
 // Few hosts and ports, so that requests meet; the ports lie at the edges of the ranges.
 class RandomRequests {
   public:
@@ -172,10 +205,8 @@ class RandomRequests {
         return port(ports.at(below(ports.size())));
     }
     ReserveRequest request() {
-        static constexpr std::array hosts{"192.168.2.2", "192.168.2.3", "192.168.2.4",
-                                          "2001:db8::2", "02:00:5e:10:00:01"};
-        ReserveRequest result{.internal = {parse<HostKey>("host", hosts.at(below(hosts.size()))),
-                                           one_in(3) ? Protocol::tcp : Protocol::udp, some_port()}};
+        ReserveRequest result{
+            .internal = {some_host(), one_in(3) ? Protocol::tcp : Protocol::udp, some_port()}};
         if (one_in(2)) result.external_port = some_port();
         if (one_in(2)) result.on_conflict = OnConflict::next;
         if (one_in(4)) result.filtering = some_filtering();
@@ -196,12 +227,64 @@ class RandomRequests {
         for (auto& entry : result) entry = request();
         return result;
     }
+    // Each address is somebody's or nobody's. Who has several is reached at one of them, or at
+    // none if that is not to be used.
+    Whereabouts whereabouts() {
+        Whereabouts result;
+        for (const auto* text : addresses) {
+            if (one_in(3)) continue;
+            const auto address = parse<Address>("address", text);
+            const auto mac = some_mac();
+            result.holders.emplace(address, mac);
+            if (!one_in(4)) result.of.insert_or_assign(mac, address);
+        }
+        return result;
+    }
+    // Those that are somewhere exchange their addresses.
+    Whereabouts rotated(const Whereabouts& before) {
+        if (before.of.size() < 2) return whereabouts();
+        auto result = before;
+        auto next = before.of.begin();
+        for (auto& [mac, address] : result.of) {
+            if (++next == before.of.end()) next = before.of.begin();
+            address = next->second;
+            result.holders.insert_or_assign(address, mac);
+        }
+        return result;
+    }
+    Claim claim() {
+        const Endpoint internal{parse<Address>("address", addresses.at(below(addresses.size()))),
+                                one_in(3) ? Protocol::tcp : Protocol::udp, some_port()};
+        return {internal, some_mac()};
+    }
+    std::set<ProtocolPort> ports() {
+        std::set<ProtocolPort> result;
+        for (auto count = below(4); count > 0; --count) {
+            result.insert({one_in(3) ? Protocol::tcp : Protocol::udp, some_port()});
+        }
+        return result;
+    }
     // Of a row that is there, now and then of one that is not.
     ReservationId id(const Reservations& reservations) {
         return ReservationId{below(number(reservations.next_id()) + 1)};
     }
 
   private:
+    HostKey some_host() {
+        switch (below(8)) {
+            case 0:
+                return parse<HostKey>("host", "2001:db8::2");
+            case 1:
+            case 2:
+            case 3:
+                return some_mac();
+            default:
+                return parse<HostKey>("host", addresses.at(below(addresses.size())));
+        }
+    }
+    MacAddress some_mac() {
+        return parse<MacAddress>("mac", mac_addresses.at(below(mac_addresses.size())));
+    }
     Filtering some_filtering() {
         return one_in(2) ? Filtering::address_dependent : Filtering::endpoint_independent;
     }
@@ -226,6 +309,37 @@ void expect_well_formed(const ReservationDifference& difference) {
     }
 }
 
+// That everything which leaves from an endpoint is of one row, and that owner() knows which one.
+void expect_one_owner_each(const Reservations& reservations) {
+    std::map<Endpoint, ReservationId> owners;
+    for (const auto& [id, row] : reservations.rows()) {
+        EXPECT_TRUE(owners.emplace(row.internal, id).second) << to_text(row.internal.host);
+        if (!row.address) continue;
+        EXPECT_NE(mac_of(row), nullptr);
+        EXPECT_TRUE(owners.emplace(at(*row.address, row.internal), id).second)
+            << to_text(*row.address) << ' ' << to_text(row.internal.port);
+    }
+    for (const auto& [internal, row] : std::map<Endpoint, ReservationId>(owners)) {
+        for (const auto* address : addresses) {
+            const auto from = at(parse<Address>("address", address), internal);
+            const auto owner = owners.find(from);
+            const auto* found = reservations.owner(from);
+            ASSERT_EQ(found != nullptr, owner != owners.end()) << address;
+            if (found != nullptr) {
+                EXPECT_EQ(found->id, owner->second) << address;
+            }
+        }
+    }
+}
+
+std::map<MacAddress, Address> followed_in(const Reservations& reservations) {
+    std::map<MacAddress, Address> result;
+    for (const auto& [id, row] : reservations.rows()) {
+        if (row.address) result.emplace(*mac_of(row), *row.address);
+    }
+    return result;
+}
+
 void expect_same(const Reservations& reservations, const Model& model) {
     ASSERT_THAT(rows_of(reservations), ElementsAreArray(model.by_id()));
     std::set<Endpoint> endpoints;
@@ -242,7 +356,25 @@ void expect_same(const Reservations& reservations, const Model& model) {
             next_expiry = row.expires;
     }
     EXPECT_EQ(reservations.next_expiry(), next_expiry);
+    EXPECT_EQ(reservations.followed(), followed_in(reservations));
+    EXPECT_EQ(reservations.follows_hosts(), std::ranges::any_of(model.rows, [](const auto& entry) {
+                  return mac_of(entry.second) != nullptr;
+              }));
+    ASSERT_NO_FATAL_FAILURE(expect_one_owner_each(reservations));
 }
+
+// What a packet filter has after all differences.
+struct Sum {
+    std::set<Mapping> mappings;
+    void change(const FirewallDifference& difference) {
+        for (const auto& mapping : difference.mappings.removed) {
+            EXPECT_EQ(mappings.erase(mapping), 1U) << "removes what is not there";
+        }
+        for (const auto& mapping : difference.mappings.added) {
+            EXPECT_TRUE(mappings.insert(mapping).second) << "adds what is there";
+        }
+    }
+};
 
 class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
   protected:
@@ -264,7 +396,7 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
             attempt(refused, [&] { difference = real(); });
             attempt(expected, modelled);
         };
-        switch (random.below(8)) {
+        switch (random.below(11)) {
             case 0:
             case 1:
             case 2: {
@@ -300,6 +432,14 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
             case 6:
                 both([&] { return reservations_.expire(now_); }, [&] { after.expire(now_); });
                 break;
+            case 7:
+            case 8:
+            case 9:
+                after.where =
+                    random.one_in(3) ? random.rotated(model_.where) : random.whereabouts();
+                reservations_.set_whereabouts(after.where);
+                difference = reservations_.follow();
+                break;
             default: {
                 auto wanted = random.requests(4);
                 for (auto& request : wanted) request.on_conflict = OnConflict::fail;
@@ -309,7 +449,10 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
             }
         }
         EXPECT_EQ(refused, expected);
-        if (!expected) model_ = after;
+        if (!expected) {
+            after.follow();
+            model_ = after;
+        }
         return difference;
     }
 
@@ -323,6 +466,7 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
 TEST_P(ReservationsProperty, AgreeWithTheModelAndWithTheirDifferences) {
     RandomRequests random(GetParam());
     reservations_.set_pool(*PortRange::from(port(40000), port(40999)));  // out of the way
+    Sum sum;
     for (int operation = 0; operation < 300; ++operation) {
         SCOPED_TRACE("operation " + std::to_string(operation));
         const auto before = rows_of(reservations_);
@@ -344,14 +488,150 @@ TEST_P(ReservationsProperty, AgreeWithTheModelAndWithTheirDifferences) {
         EXPECT_EQ(firewall_planned, firewall_after);
         EXPECT_EQ(firewall_difference(way), difference(firewall_before, firewall_after));
         EXPECT_EQ(firewall_difference(way.inverse()), firewall_difference(way).inverse());
+        sum.change(firewall_difference(way));
+        EXPECT_THAT(firewall_after.mappings, ElementsAreArray(sum.mappings));
 
         reservations_.apply(way.inverse());
         ASSERT_EQ(rows_of(reservations_), before);
+        ASSERT_NO_FATAL_FAILURE(expect_one_owner_each(reservations_));
         reservations_.apply(way);
         ASSERT_NO_FATAL_FAILURE(expect_same(reservations_, model_));
         if (HasFailure()) FAIL() << "after the first operation that went wrong";
     }
 }
+
+// With claims, which a model would have to choose ports for. What has to hold is said instead.
+class FollowersProperty : public ::testing::TestWithParam<std::uint32_t> {
+  protected:
+    ReservationDifference step(RandomRequests& random) {
+        const auto origin = Origin::api;
+        followed_ = false;
+        switch (random.below(12)) {
+            case 0:
+            case 1:
+                return reservations_.reserve(random.request(), origin, now_);
+            case 2:
+                return reservations_.reserve_many(random.requests(3), origin, now_, ids_);
+            case 3:
+                return reservations_.change(random.id(reservations_), random.changes(), now_);
+            case 4:
+                return reservations_.release(std::array{random.id(reservations_)});
+            case 5:
+                now_ += std::chrono::seconds(1);
+                return reservations_.expire(now_);
+            case 6:
+                return reservations_.configure(random.requests(4), now_).difference;
+            case 7:
+            case 8: {
+                const std::array claims{random.claim(), random.claim()};
+                return reservations_.claim(claims, ClaimPolicy(), now_).difference;
+            }
+            case 9:
+                return random.one_in(4) ? reservations_.forget(now_)
+                                        : reservations_.hold_back(random.ports());
+            default: {
+                const auto where = random.one_in(3) ? random.rotated(reservations_.whereabouts())
+                                                    : random.whereabouts();
+                reservations_.set_whereabouts(where);
+                // As after a call that has failed: nobody has followed.
+                if (fails_ && random.one_in(3)) return {};
+                followed_ = true;
+                return reservations_.follow();
+            }
+        }
+    }
+
+    void expect_the_rules(const std::vector<Reservation>& before) const {
+        const auto& where = reservations_.whereabouts();
+        for (const auto& [id, row] : reservations_.rows()) {
+            SCOPED_TRACE("reservation " + std::to_string(number(id)));
+            const auto* mac = mac_of(row);
+            if (mac == nullptr) continue;
+            EXPECT_EQ(row.state == ReservationState::waiting, !row.address);
+            const auto here = where.of.find(*mac);
+            if (here != where.of.end()) {
+                const auto* owner = reservations_.owner(at(here->second, row.internal));
+                ASSERT_NE(owner, nullptr);
+                EXPECT_NE(owner->origin, Origin::automatic) << "a claim goes before the host";
+                EXPECT_EQ(row.address,
+                          owner->id == id ? std::optional(here->second) : std::nullopt);
+                continue;
+            }
+            const auto old = std::ranges::find(before, row.internal, &Reservation::internal);
+            const auto last = old != before.end() ? old->address : std::nullopt;
+            const auto holder = last ? where.holders.find(*last) : where.holders.end();
+            const bool lost = holder != where.holders.end() && holder->second != *mac;
+            const bool reserved = last && reservations_.find(at(*last, row.internal)) != nullptr;
+            if (last) {
+                EXPECT_EQ(row.address, lost || reserved ? std::nullopt : last);
+            }
+        }
+    }
+    // Who asked for a port keeps it, whatever hosts do.
+    void expect_ports_kept(const std::vector<Reservation>& before) const {
+        for (const auto& row : before) {
+            if (row.origin == Origin::automatic) continue;
+            const auto* after = reservations_.find(row.id);
+            ASSERT_NE(after, nullptr) << number(row.id);
+            EXPECT_EQ(after->external_port, row.external_port) << number(row.id);
+        }
+    }
+
+    void run(bool fails) {
+        fails_ = fails;
+        RandomRequests random(GetParam());
+        reservations_.set_pool(*PortRange::from(port(40000), port(40999)));
+        Sum sum;
+        for (int operation = 0; operation < 500; ++operation) {
+            SCOPED_TRACE("operation " + std::to_string(operation));
+            const auto before = rows_of(reservations_);
+            ReservationDifference way;
+            try {
+                way = step(random);
+            } catch (const Refused&) {
+                continue;
+            }
+            ASSERT_EQ(rows_of(reservations_), before) << "deciding changed something";
+            expect_well_formed(way);
+            reservations_.apply(way);
+            ASSERT_NO_FATAL_FAILURE(expect_one_owner_each(reservations_));
+            if (followed_ || !fails_) {
+                ASSERT_NO_FATAL_FAILURE(expect_the_rules(before));
+                EXPECT_TRUE(reservations_.follow().empty());
+            }
+            if (followed_) expect_ports_kept(before);
+            EXPECT_EQ(reservations_.followed(), followed_in(reservations_));
+            sum.change(firewall_difference(way));
+            EXPECT_THAT(desired_firewall({}, reservations_).mappings,
+                        ElementsAreArray(sum.mappings));
+
+            if (HasFailure()) FAIL() << "after the first operation that went wrong";
+
+            const auto after = rows_of(reservations_);
+            reservations_.apply(way.inverse());
+            ASSERT_EQ(rows_of(reservations_), before);
+            ASSERT_NO_FATAL_FAILURE(expect_one_owner_each(reservations_));
+            reservations_.apply(way);
+            ASSERT_EQ(rows_of(reservations_), after);
+            if (!random.one_in(10)) continue;
+            const Reservations loaded(after, reservations_.next_id());
+            ASSERT_NO_FATAL_FAILURE(expect_one_owner_each(loaded));
+            EXPECT_EQ(loaded.followed(), reservations_.followed());
+        }
+    }
+
+    Reservations reservations_;
+    Time now_ = now;
+    bool fails_ = false;
+    bool followed_ = false;
+    std::vector<ReservationId> ids_;
+};
+
+TEST_P(FollowersProperty, HaveOneOwnerForEachEndpoint) { run(false); }
+
+TEST_P(FollowersProperty, HaveOneOwnerForEachEndpointWhereFollowingFailsNowAndThen) { run(true); }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, FollowersProperty, ::testing::Range<std::uint32_t>(1, 11));
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ReservationsProperty, ::testing::Range<std::uint32_t>(1, 11));
 

@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include "dbus/replies.hpp"
+#include "gateway_fixture.hpp"
 
 namespace porthole::dbus {
 namespace {
 
 using std::chrono::seconds;
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::Key;
+using testing::SizeIs;
 
 Reservation reservation_of(const std::string& host) {
     return {.id = ReservationId{7},
@@ -51,6 +54,50 @@ TEST(DBusRow, SaysWhatKindOfHostItIs) {
     const auto mac = extras_of("02:00:5e:10:00:01");
     ASSERT_THAT(mac, ElementsAre(Key("mac")));
     EXPECT_EQ(mac.at("mac").get<std::string>(), "02:00:5e:10:00:01");
+}
+
+TEST(DBusRow, SaysWhereItsHostIsAndWhatItIsCalled) {
+    const auto address = parse<Address>("address", "192.168.2.2");
+    const auto mac = parse<MacAddress>("mac", "02:00:5e:10:00:01");
+    Hosts hosts;
+    hosts.update({}, std::array{Lease{address, mac, "laptop"}}, Time(seconds(1)));
+    auto reservation = reservation_of("02:00:5e:10:00:01");
+    const auto extras_of = [&] { return std::get<11>(to_row(reservation, hosts)); };
+    EXPECT_THAT(extras_of(), ElementsAre(Key("host-name"), Key("mac")));
+    EXPECT_EQ(extras_of().at("host-name").get<std::string>(), "laptop");
+    reservation.address = address;
+    EXPECT_EQ(extras_of().at("address").get<std::string>(), "192.168.2.2");
+    EXPECT_EQ(std::get<1>(to_row(reservation, hosts)), "02:00:5e:10:00:01");
+    reservation = reservation_of("192.168.2.2");
+    EXPECT_THAT(extras_of(), ElementsAre(Key("family"), Key("host-name")));
+}
+
+using DBusHosts = support::GatewayFixture;
+
+TEST_F(DBusHosts, HaveTheFieldsOfTheContract) {
+    const auto mac = parse<MacAddress>("mac", "02:00:5e:10:00:01");
+    const auto other = parse<MacAddress>("mac", "02:00:5e:10:00:02");
+    EXPECT_THAT(hosts_of(*gateway_), IsEmpty());
+    const auto neighbour = [&](const char* address) {
+        return Neighbour{3, parse<Address>("address", address), mac, true, seconds(7)};
+    };
+    gateway_->hosts_changed(
+        std::array{neighbour("2001:db8::2"), neighbour("192.168.2.2")},
+        std::array{Lease{parse<Address>("address", "192.168.2.2"), mac, "laptop"},
+                   Lease{parse<Address>("address", "192.168.2.3"), other, ""}});
+    const auto rows = hosts_of(*gateway_);
+    ASSERT_THAT(rows, SizeIs(2));
+    const auto& [key, name, mac_text, addresses, last_seen, extras] = fields(rows[0]);
+    EXPECT_EQ(key, "02:00:5e:10:00:01");
+    EXPECT_EQ(name, "laptop");
+    EXPECT_EQ(mac_text, "02:00:5e:10:00:01");
+    EXPECT_THAT(addresses, ElementsAre("192.168.2.2", "2001:db8::2"));
+    EXPECT_EQ(last_seen, (now_ - seconds(7)).time_since_epoch().count());
+    ASSERT_THAT(extras, ElementsAre(Key("interface")));
+    EXPECT_EQ(extras.at("interface").get<std::string>(), "br-lan");
+    EXPECT_EQ(std::get<1>(rows[1]), "");
+    EXPECT_EQ(std::get<4>(rows[1]), 0);
+    EXPECT_THAT(std::get<5>(rows[1]), IsEmpty());
 }
 
 TEST(DBusStatus, TellsEverySideAndEveryNumber) {
