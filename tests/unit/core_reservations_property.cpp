@@ -4,7 +4,9 @@
 // addresses meanwhile.
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
@@ -266,6 +268,8 @@ class RandomRequests {
     }
     // Of a row that is there, now and then of one that is not.
     ReservationId id(const Reservations& reservations) {
+        const auto& rows = reservations.rows();
+        if (!rows.empty() && !one_in(4)) return std::next(rows.begin(), place(rows.size()))->first;
         return ReservationId{below(number(reservations.next_id()) + 1)};
     }
 
@@ -289,6 +293,8 @@ class RandomRequests {
         return one_in(2) ? Filtering::address_dependent : Filtering::endpoint_independent;
     }
     Comment some_comment() { return comment(one_in(2) ? "laptop" : ""); }
+
+    std::ptrdiff_t place(std::size_t count) { return static_cast<std::ptrdiff_t>(below(count)); }
 
     std::mt19937 engine_;
 };
