@@ -627,11 +627,13 @@ TEST_F(FollowersTest, AreLoadedWithoutAnAddressThatIsAnothers) {
     auto of_ben = reserve_for(at(ben), 7);
     auto of_address = of_anna;
     of_address.internal = at(first);
+    of_address.address = second;
     of_ben.address = first;
     for (const auto& owner : {of_anna, of_address}) {
         SCOPED_TRACE(to_text(owner.internal.host));
         const Reservations loaded({owner, of_ben}, all_.next_id());
         EXPECT_EQ(loaded.owner(at(first))->id, owner.id);
+        EXPECT_EQ(loaded.owner(at(second)), nullptr);
         EXPECT_EQ(loaded.find(of_ben.id)->address, std::nullopt);
         EXPECT_EQ(loaded.find(of_ben.id)->state, ReservationState::waiting);
         EXPECT_TRUE(loaded.follow().empty());
