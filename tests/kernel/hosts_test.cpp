@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "bus_client.hpp"
 #include "lab/conntrack.hpp"
@@ -39,8 +40,9 @@ using HostRow = dbus::HostRow;
 class HostsTest : public testing::Test {
   protected:
     HostsTest() : HostsTest("") {}
-    explicit HostsTest(const std::string& configuration)
-        : porthole(sites.gateway_a, configuration + "\n[auto]\nenabled = false\n" +
+    explicit HostsTest(const std::string& configuration, const char* lease_file = "dhcp.leases")
+        : leases(directory / lease_file),
+          porthole(sites.gateway_a, configuration + "\n[auto]\nenabled = false\n" +
                                         "[hosts]\nlease-files = [\"" + leases.string() + "\"]\n") {
         lab::masquerade(sites.gateway_a, lab::InputPolicy::accept);
         set_mac(sites.a1, a1_mac);
@@ -87,9 +89,13 @@ class HostsTest : public testing::Test {
         });
     }
 
+    bool is_named(std::string_view mac, std::string_view name) {
+        return host_becomes(mac, [name](const dbus::HostRow& row) { return row.get<1>() == name; });
+    }
+
     lab::TwoSites sites;
     lab::TemporaryDirectory directory;
-    std::filesystem::path leases = directory / "dhcp.leases";
+    std::filesystem::path leases;
     lab::Porthole porthole;
     std::unique_ptr<BusClient> client;
     UdpSocket remote{sites.outside, wireguard};
@@ -147,7 +153,7 @@ TEST_F(HostsTest, TakeTheirPortAlongAtOnceWithALease) {
 
     lease(a1_moved);
     move(sites.a1, addresses::a1, a1_moved);
-    const lab::Deadline soon(lab::Duration(1'000));
+    const lab::Deadline soon(lab::Duration(2'500));  // asking would take longer
     a1.send_to(remote_end, "from elsewhere");
     ASSERT_TRUE(is_at(id, a1_moved)) << porthole.log();
     EXPECT_FALSE(soon.passed());
@@ -250,6 +256,59 @@ TEST_F(HostsTest, AreListedWithNamesAndAddresses) {
     // The remote is no neighbour of a LAN.
     for (const auto& row : client->hosts())
         EXPECT_THAT(row.get<3>(), testing::Not(Contains(addresses::outside)));
+}
+
+std::string lease_of(std::string_view mac, std::string_view address, std::string_view name) {
+    return "0 " + std::string(mac) + " " + std::string(address) + " " + std::string(name) + " *\n";
+}
+
+// Whoever could write it could send somebody's port where he likes.
+TEST_F(HostsTest, AreNotReadFromAFileThatAnybodyCanWrite) {
+    lab::write_file(leases, lease_of(a1_mac, addresses::a1, "annas-laptop"));
+    std::filesystem::permissions(leases, std::filesystem::perms::all);
+    const UdpSocket a1(sites.a1, wireguard);
+    lab::exchange(a1, remote, remote_end);
+    start();
+    EXPECT_TRUE(is_named(a1_mac, ""));
+    EXPECT_THAT(porthole.log(), HasSubstr("leases-unreadable: " + leases.string()));
+}
+
+TEST_F(HostsTest, AreReadFromTheEndOfALongFile) {
+    std::string text;
+    while (text.size() < 5'000'000) text += lease_of("02:00:5e:10:01:00", "10.0.0.2", "old");
+    lab::write_file(leases, text + lease_of(a1_mac, addresses::a1, "annas-laptop"));
+    start();
+    EXPECT_TRUE(is_named(a1_mac, "annas-laptop"));
+    EXPECT_TRUE(is_named("02:00:5e:10:01:00", "old"));
+}
+
+// Nothing ever writes there, and nobody waits for it.
+TEST_F(HostsTest, AreNotReadFromAPipe) {
+    ASSERT_EQ(mkfifo(leases.c_str(), S_IRUSR | S_IWUSR), 0);
+    start();
+    EXPECT_TRUE(
+        comes_true([&] { return porthole.log().find("leases-unreadable") != std::string::npos; }));
+    EXPECT_THAT(client->hosts(), IsEmpty());
+}
+
+class KeaHostsTest : public HostsTest {
+  protected:
+    KeaHostsTest() : HostsTest("", "kea-leases4.csv") {}
+};
+
+// It has put its file aside, and goes on with another one.
+TEST_F(KeaHostsTest, AreReadFromAllPartsOfTheFile) {
+    const std::string header = "address,hwaddr,valid_lifetime,expire,hostname,state\n";
+    const auto row = [](std::string_view address, std::string_view mac, std::string_view name) {
+        return std::string(address) + "," + std::string(mac) + ",3600,4102444800," +
+               std::string(name) + ",0\n";
+    };
+    lab::write_file(leases.string() + ".2", header + row(addresses::a1, a1_mac, "annas-laptop") +
+                                                row(addresses::a2, a2_mac, "old-name"));
+    lab::write_file(leases, header + row(addresses::a2, a2_mac, "bens-phone"));
+    start();
+    EXPECT_TRUE(is_named(a1_mac, "annas-laptop"));
+    EXPECT_TRUE(is_named(a2_mac, "bens-phone"));
 }
 
 TEST_F(HostsTest, AreAnnouncedWhenTheyCome) {

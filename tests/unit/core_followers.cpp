@@ -96,8 +96,8 @@ class FollowersTest : public ::testing::Test {
         return reserve({.internal = internal, .external_port = port(external_port)});
     }
     void release(ReservationId id) { apply(all_.release(std::array{id})); }
-    const Reservation& claim(const Endpoint& internal) {
-        const std::array claims{Claim{internal, anna}};
+    const Reservation& claim(const Endpoint& internal, const MacAddress& seen_as = ben) {
+        const std::array claims{Claim{internal, seen_as}};
         const auto claimed = all_.claim(claims, ClaimPolicy(), now);
         EXPECT_THAT(claimed.refused, IsEmpty());
         apply(claimed.difference);
@@ -457,6 +457,15 @@ TEST_F(FollowersTest, HaveNoClaimsMadeForWhatTheyOwn) {
     EXPECT_THAT(claimed.refused, IsEmpty());
     ASSERT_THAT(claimed.difference.after, SizeIs(1));
     EXPECT_EQ(claimed.difference.after[0].internal, at(second));
+}
+
+// Whoever was seen sending may be read from the neighbour table before it is followed there.
+TEST_F(FollowersTest, HaveNoClaimsMadeForThemWhileTheyWait) {
+    reserve_for(at(anna), 7);
+    const std::array claims{Claim{at(first), anna}, Claim{at(first, 51821), anna}};
+    const auto claimed = all_.claim(claims, ClaimPolicy(), now);
+    ASSERT_THAT(claimed.difference.after, SizeIs(1)) << "another port of the host is its own";
+    EXPECT_EQ(claimed.difference.after[0].internal, at(first, 51821));
 }
 
 TEST_F(FollowersTest, AreNotMovedByClaims) {

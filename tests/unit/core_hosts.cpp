@@ -56,7 +56,7 @@ Lease lease(std::string_view host, const MacAddress& mac, std::string name = {})
 
 auto is_at(std::string_view host, bool neighbour, bool confirmed, bool leased) {
     return AllOf(Field("address", &Host::At::address, address(host)),
-                 Field("neighbour", &Host::At::neighbour, neighbour),
+                 Field("link_index", &Host::At::link_index, neighbour ? lan : 0),
                  Field("confirmed", &Host::At::confirmed, confirmed),
                  Field("leased", &Host::At::leased, leased));
 }
@@ -344,9 +344,46 @@ TEST_F(HostsTest, AreNeverAtAddressesThatAreNotUsable) {
         << "the kernel has no address that counts";
 }
 
+// On two links, and both answer: it stays whose it was.
+TEST_F(HostsTest, KeepAnAddressThatTwoOfThemHave) {
+    const auto holders = [this] {
+        return hosts_.locate({}, [](const Address&) { return true; }).holders;
+    };
+    update({confirmed("192.168.2.2", anna, lan), confirmed("192.168.2.2", ben, guests)});
+    const auto first = holders();
+    ASSERT_THAT(first, SizeIs(1));
+    update({confirmed("192.168.2.2", ben, guests), confirmed("192.168.2.2", anna, lan)});
+    EXPECT_EQ(holders(), first);
+    const auto holder = first.begin()->second;
+    const auto other = holder == anna ? ben : anna;
+    update({silent("192.168.2.2", holder, lan), confirmed("192.168.2.2", other, guests)});
+    EXPECT_THAT(holders(), ElementsAre(Pair(address("192.168.2.2"), other)));
+}
+
+TEST_F(HostsTest, AreNoMoreThanThereIsRoomFor) {
+    std::vector<Lease> leases;
+    for (std::uint32_t i = 0; i < Hosts::capacity + 100; ++i) {
+        const auto high = static_cast<std::uint8_t>(i >> 8U);
+        const auto low = static_cast<std::uint8_t>(i);
+        leases.push_back(
+            {Address::v4(0x0A000000U + i), MacAddress::from({2, 0, 0, 1, high, low}), "host"});
+    }
+    update({confirmed("192.168.2.2", anna)}, leases);
+    EXPECT_THAT(hosts_.all(), SizeIs(Hosts::capacity));
+    EXPECT_TRUE(hosts_.all().contains(anna)) << "neighbours go first";
+    std::vector<Neighbour> places;
+    for (std::uint32_t i = 0; i < Host::most_addresses + 5; ++i) {
+        places.push_back({lan, Address::v4(0xC0A80300U + i), anna, true, {}});
+    }
+    update(places);
+    EXPECT_THAT(host(anna).addresses, SizeIs(Host::most_addresses));
+}
+
 class AskedHostsTest : public HostsTest {
   protected:
-    [[nodiscard]] std::vector<LinkNeighbour> asked() { return hosts_.take_unasked(current_); }
+    [[nodiscard]] std::vector<LinkNeighbour> asked(Time when = now) {
+        return hosts_.take_unasked(current_, when);
+    }
     const std::map<MacAddress, Address> current_{{anna, address("192.168.2.2")}};
     const LinkNeighbour question_{lan, address("192.168.2.2")};
     const std::vector<Neighbour> at_two_{silent("192.168.2.2", anna),
@@ -379,13 +416,24 @@ TEST_F(AskedHostsTest, AreAskedAgainWhenTheyHaveAnsweredOrHaveGoneMeanwhile) {
     EXPECT_THAT(asked(), ElementsAre(question_));
 }
 
+// The question may have been lost, or the link may have been gone.
+TEST_F(AskedHostsTest, AreAskedAgainWhenTheyNeitherAnswerNorGo) {
+    update(at_two_);
+    EXPECT_THAT(asked(), SizeIs(1));
+    EXPECT_THAT(asked(now + std::chrono::seconds(9)), IsEmpty());
+    EXPECT_THAT(asked(now + std::chrono::seconds(10)), ElementsAre(question_));
+    EXPECT_THAT(asked(now + std::chrono::seconds(11)), IsEmpty());
+    EXPECT_THAT(asked(now - std::chrono::hours(1)), ElementsAre(question_)) << "the clock was set";
+}
+
 TEST_F(AskedHostsTest, AreAskedOnlyIfTheyAreFollowed) {
     update({silent("192.168.2.2", anna), confirmed("192.168.2.9", anna), silent("192.168.2.3", ben),
             confirmed("192.168.2.10", ben)});
-    EXPECT_THAT(hosts_.take_unasked({}), IsEmpty());
+    EXPECT_THAT(hosts_.take_unasked({}, now), IsEmpty());
     EXPECT_THAT(asked(), ElementsAre(question_));
-    EXPECT_THAT(hosts_.take_unasked({{ben, address("192.168.2.3")}, {mac(9), question_.address}}),
-                ElementsAre(LinkNeighbour{lan, address("192.168.2.3")}));
+    EXPECT_THAT(
+        hosts_.take_unasked({{ben, address("192.168.2.3")}, {mac(9), question_.address}}, now),
+        ElementsAre(LinkNeighbour{lan, address("192.168.2.3")}));
 }
 
 TEST_F(AskedHostsTest, AreNotAskedWhereTheKernelDoesNotHaveThem) {
