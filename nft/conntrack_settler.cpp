@@ -14,10 +14,12 @@
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/membarrier.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <net/if.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "flow.hpp"
@@ -82,6 +84,11 @@ std::vector<std::pair<Sighting, Port>> corrected(const FlowJudge& judge,
     }
     return {owners.begin(), owners.end()};
 }
+
+// A packet that the old rules have judged may not be in conntrack yet. The kernel handles each
+// within one read-side section of RCU (process_backlog of net/core/dev.c), and this waits for all
+// of them.
+void wait_for_packets_on_their_way() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 std::string text(const FlowEnd& end) {
     return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
@@ -255,6 +262,8 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     for (const auto& order : orders) judge.follow(order);
     SettleReport report;
     if (judge.finds_all_fine()) return report;
+    // After a rebuild there was a time without rules; for one reservation the quiet is enough.
+    if (judge.looks()) wait_for_packets_on_their_way();
     std::vector<Sighting> seen;
     auto suspects = conntrack_->suspects(judge, seen);
     if (judge.looks()) {

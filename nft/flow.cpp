@@ -180,6 +180,9 @@ FlowVerdict FlowJudge::judge_owners(const Flow& flow, const Owned& owned) const 
     if (wan_addresses_.contains(shown.address)) {
         if (shown.port == owned.external_port) return FlowVerdict::fine;
         if (!owned.claimed || !flow.seen_reply) return FlowVerdict::wrong;
+        const auto taken = taken_.find(port_key(flow.protocol, shown.port));
+        const bool asked_for = taken != taken_.end() && !taken->second;
+        if (asked_for) return FlowVerdict::wrong;
         return own_.contains(port_key(flow.protocol, shown.port)) ? FlowVerdict::overloads_own_port
                                                                   : FlowVerdict::departs_from_claim;
     }

@@ -213,6 +213,18 @@ TEST_F(ClaimsTest, MakeWayForWhoAsks) {
     EXPECT_EQ(lab::exchange(a1, remote, remote_end), outside_of(claim));
 }
 
+// Its flow that works is not moved for another claim, but for somebody who asks.
+TEST_F(ClaimsTest, MakeWayForWhoAsksWithALiveFlow) {
+    start();
+    ASSERT_EQ(lab::exchange(a1, remote, remote_end), at(addresses::a_wan, wireguard));
+    remote.send_to(at(addresses::a_wan, wireguard), "answer");
+    ASSERT_TRUE(a1.receive("answer"));
+    claim_of(first_host);
+    client->reserve(second_host, "udp", wireguard, {{"settle", sdbus::Variant(true)}});
+    EXPECT_EQ(lab::exchange(a2, remote, remote_end), at(addresses::a_wan, wireguard));
+    EXPECT_EQ(lab::exchange(a1, remote, remote_end), outside_of(claim_of(first_host)));
+}
+
 TEST_F(ClaimsTest, MakeWayForTheGateway) {
     sites.gateway_a.set_sysctl("net/ipv4/ip_local_port_range", "1024 2000");
     start();

@@ -77,7 +77,12 @@ TEST_P(Flush, AHundredTimesUnderLoad) {
         }
         while (remote.receive(lab::Duration{0})) {
         }
-        for (int i = 0; i < 5; ++i) ASSERT_TRUE(everybody_is_right()) << "round " << round;
+        for (int i = 0; i < 5; ++i) {
+            ASSERT_TRUE(everybody_is_right())
+                << "round " << round << "; flows:\n"
+                << lab::output_of(sites.gateway_a, {"conntrack", "-L", "-p", "udp"})
+                << porthole.log();
+        }
     }
     EXPECT_EQ(table(), original);
     EXPECT_GE(rebuilds(), 100U);

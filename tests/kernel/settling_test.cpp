@@ -38,7 +38,8 @@ class Settling : public testing::Test {
     }
 
     lab::TwoSites sites;
-    lab::Porthole porthole{sites.gateway_a};
+    // Whoever has no reservation is displaced, and gets no claim.
+    lab::Porthole porthole{sites.gateway_a, "[auto]\nenabled = false\n"};
     std::unique_ptr<BusClient> client = started();
     UdpSocket a1{sites.a1, 51820};
     UdpSocket a2{sites.a2, 51820};
