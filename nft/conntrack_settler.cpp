@@ -227,6 +227,8 @@ void ConntrackSettler::work(const std::stop_token& stop) {
     while (true) {
         const auto orders = take_orders(stop, rested);
         if (orders.empty()) return;
+        // After a rebuild there was a time without rules; for one reservation the quiet is enough.
+        if (std::ranges::any_of(orders, &SettleOrder::look)) wait_for_packets_on_their_way();
         const auto begun = Clock::now();
         SettleReport report;
         try {
@@ -262,8 +264,6 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     for (const auto& order : orders) judge.follow(order);
     SettleReport report;
     if (judge.finds_all_fine()) return report;
-    // After a rebuild there was a time without rules; for one reservation the quiet is enough.
-    if (judge.looks()) wait_for_packets_on_their_way();
     std::vector<Sighting> seen;
     auto suspects = conntrack_->suspects(judge, seen);
     if (judge.looks()) {

@@ -27,8 +27,8 @@ inline void PrintTo(const Reservation& row, std::ostream* out) {
     if (row.expires != never) *out << " expires " << row.expires.time_since_epoch().count();
 }
 inline void PrintTo(const Mapping& mapping, std::ostream* out) {
-    *out << to_text(mapping.protocol) << ' ' << (mapping.host ? to_text(*mapping.host) : "away") << ':'
-         << to_text(mapping.internal_port) << " <-> " << to_text(mapping.external_port);
+    *out << to_text(mapping.protocol) << ' ' << (mapping.host ? to_text(*mapping.host) : "away")
+         << ':' << to_text(mapping.internal_port) << " <-> " << to_text(mapping.external_port);
 }
 inline void PrintTo(const Port& port, std::ostream* out) { *out << to_text(port); }
 inline void PrintTo(const Network& network, std::ostream* out) { *out << to_text(network); }

@@ -13,7 +13,7 @@ struct Neighbour {
     int link_index = 0;
     Address address;
     MacAddress mac;
-    bool confirmed = false;  ///< it has answered a moment ago, or was entered by hand
+    bool confirmed = false;                ///< it has answered a moment ago, or was entered by hand
     std::chrono::seconds confirmed_ago{};  ///< how long ago it has answered
     bool operator==(const Neighbour&) const = default;
 };
