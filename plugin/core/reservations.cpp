@@ -502,10 +502,10 @@ ClaimedDifference Reservations::claim(std::span<const Claim> claims, const Claim
                   .filtering = default_filtering,
                   .origin = Origin::automatic,
                   .state = ReservationState::settling,
+                  .mac = mac,
                   .comment = {},
                   .expires = never,
-                  .last_seen = now,
-                  .mac = mac});
+                  .last_seen = now});
     }
     result.difference = std::move(plan).difference();
     return result;

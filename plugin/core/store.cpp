@@ -195,11 +195,11 @@ class Store::Database {
                 .filtering = stored<Filtering>("filtering", select.text(5)),
                 .origin = stored<Origin>("origin", select.text(6)),
                 .state = ReservationState::settling,  // Reservations knows better
+                .mac = stored_if_any<MacAddress>("mac", select.text(10)),
+                .address = stored_if_any<Address>("address", select.text(11)),
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),
-                .mac = stored_if_any<MacAddress>("mac", select.text(10)),
-                .address = stored_if_any<Address>("address", select.text(11)),
             });
         }
         try {

@@ -219,10 +219,10 @@ TEST_F(ClaimedReservationsTest, GiveAHostItsOwnPort) {
                                .filtering = default_filtering,
                                .origin = Origin::automatic,
                                .state = ReservationState::settling,
+                               .mac = mac(2),
                                .comment = Comment(),
                                .expires = never,
-                               .last_seen = now,
-                               .mac = mac(2)};
+                               .last_seen = now};
     EXPECT_THAT(claimed.difference.before, IsEmpty());
     EXPECT_THAT(claimed.difference.after, ElementsAre(expected));
     EXPECT_THAT(claimed.refused, IsEmpty());

@@ -52,6 +52,8 @@ TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
                                Filtering::address_and_port_dependent,
                                Origin::api,
                                ReservationState::settling,
+                               std::nullopt,
+                               std::nullopt,
                                Comment(),
                                never,
                                never};
@@ -357,6 +359,8 @@ TEST_F(ReservationsTest, OfTheConfigurationKeepWhenTheirHostWasSeen) {
                            default_filtering,
                            Origin::configured,
                            ReservationState::active,
+                           std::nullopt,
+                           std::nullopt,
                            Comment(),
                            never,
                            now};

@@ -121,14 +121,14 @@ TEST_F(StoreTest, BeginsEmptyInADirectoryThatItMakes) {
 TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
     std::vector<Reservation> rows{
         {ReservationId{3}, endpoint("192.168.2.2", 1), port(65535), Filtering::endpoint_independent,
-         Origin::configured, ReservationState::settling, comment("Größe '); DROP TABLE x; --"),
-         never, now},
+         Origin::configured, ReservationState::settling, std::nullopt, std::nullopt,
+         comment("Größe '); DROP TABLE x; --"), never, now},
         {ReservationId{4}, endpoint("2001:db8::2", 65535, Protocol::tcp), port(1),
-         Filtering::address_dependent, Origin::automatic, ReservationState::settling, Comment(),
-         now + 1s, never},
+         Filtering::address_dependent, Origin::automatic, ReservationState::settling, std::nullopt,
+         std::nullopt, Comment(), now + 1s, never},
         {ReservationId{7}, endpoint("02:00:5e:10:00:01", 1), port(7),
-         Filtering::address_and_port_dependent, Origin::api, ReservationState::settling, Comment(),
-         Time(1s), Time(0s)},
+         Filtering::address_and_port_dependent, Origin::api, ReservationState::settling,
+         std::nullopt, std::nullopt, Comment(), Time(1s), Time(0s)},
     };
     {
         auto opened = Store::open(directory_.path());

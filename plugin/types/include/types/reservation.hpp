@@ -72,14 +72,15 @@ struct Reservation {
     Filtering filtering;
     Origin origin;
     ReservationState state;
-    Comment comment;
-    Time expires = never;
-    Time last_seen = never;
+    // Here they fit in without a gap: many rows are kept.
     /// Of the host that an automatic reservation was made for; nothing for others.
     std::optional<MacAddress> mac = std::nullopt;
     /// Of a host that is known by its MAC address: its IPv4 address, as far as that is known and
     /// nobody else has reserved the port for that address.
     std::optional<Address> address = std::nullopt;
+    Comment comment;
+    Time expires = never;
+    Time last_seen = never;
     bool operator==(const Reservation&) const = default;
 };
 
