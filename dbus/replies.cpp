@@ -47,10 +47,13 @@ std::vector<Dictionary> interfaces_of(const Perimeter& perimeter, Side side) {
 }
 
 Dictionary counters_of(const GatewayStatus& status) {
-    return {
-        {"unsolicited", status.counters.unsolicited}, {"displaced", status.counters.displaced},
-        {"guarded", status.counters.guarded},         {"rebuilds", status.rebuilds},
-        {"settled-flows", status.settled_flows},      {"claims-refused", status.claims_refused}};
+    return {{"unsolicited", status.counters.unsolicited},
+            {"displaced", status.counters.displaced},
+            {"guarded", status.counters.guarded},
+            {"contacts-refused", status.counters.contacts_refused},
+            {"rebuilds", status.rebuilds},
+            {"settled-flows", status.settled_flows},
+            {"claims-refused", status.claims_refused}};
 }
 
 }  // namespace

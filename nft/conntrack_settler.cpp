@@ -90,6 +90,17 @@ std::vector<std::pair<Sighting, Port>> corrected(const FlowJudge& judge,
 // of them.
 void wait_for_packets_on_their_way() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
+template <typename T>
+void add_unless_last(std::vector<T>& values, const std::optional<T>& value) {
+    if (value && (values.empty() || values.back() != *value)) values.push_back(*value);
+}
+
+template <typename T>
+void sort_unique(std::vector<T>& values) {
+    std::ranges::sort(values);
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
 std::string text(const FlowEnd& end) {
     return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
 }
@@ -101,23 +112,25 @@ class ConntrackSettler::Conntrack {
   public:
     Conntrack() : flows_(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)) {}
 
-    // All flows that `judge` does not find fine; `seen` gets those that it looks for.
-    std::vector<Flow> suspects(const FlowJudge& judge, std::vector<Sighting>& seen) {
-        std::vector<Flow> found;
+    struct Found {
+        std::vector<Flow> suspects;  // what the judge does not find fine
+        std::vector<Sighting> seen;
+        std::vector<SeenContact> contacts;
+    };
+
+    // With repetitions.
+    Found walk(const FlowJudge& judge) {
+        Found found;
         flows_.dump(
             "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), put_conntrack_header,
             [&](const nlmsghdr* message) {
                 const auto flow = decode_flow(message);
                 if (!flow) return;
-                if (judge.judge(*flow) != FlowVerdict::fine) found.push_back(*flow);
-                if (!judge.looks_for(*flow)) return;
-                const auto from = sighting(*flow);
-                if (seen.empty() || seen.back() != from) seen.push_back(from);
+                if (judge.judge(*flow) != FlowVerdict::fine) found.suspects.push_back(*flow);
+                add_unless_last(found.seen, judge.shows(*flow));
+                add_unless_last(found.contacts, judge.contact_of(*flow));
             },
-            [&] {
-                found.clear();
-                seen.clear();
-            });
+            [&] { found = {}; });
         return found;
     }
 
@@ -247,6 +260,8 @@ void ConntrackSettler::work(const std::stop_token& stop) {
                     report.spared = std::move(report_->spared);
                     report.corrected = std::move(report_->corrected);
                 }
+                report.contacts.insert(report.contacts.end(), report_->contacts.begin(),
+                                       report_->contacts.end());
                 if (report.failure.empty()) report.failure = report_->failure;
             }
             report_ = std::move(report);
@@ -264,11 +279,11 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     for (const auto& order : orders) judge.follow(order);
     SettleReport report;
     if (judge.finds_all_fine()) return report;
-    std::vector<Sighting> seen;
-    auto suspects = conntrack_->suspects(judge, seen);
+    auto [suspects, seen, contacts] = conntrack_->walk(judge);
+    sort_unique(contacts);
+    report.contacts = std::move(contacts);
     if (judge.looks()) {
-        std::ranges::sort(seen);
-        seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+        sort_unique(seen);
         report.seen = std::move(seen);
     }
 

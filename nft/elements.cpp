@@ -49,7 +49,7 @@ class Key {
 
 struct Element {
     Key key;
-    std::optional<Port> data = std::nullopt;  // of a map
+    std::optional<Key> data = std::nullopt;  // of a map
     bool interval_end = false;
 };
 
@@ -93,8 +93,8 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
                 const std::uint32_t flags = encoded.interval_end ? interval_end : 0;
                 nftnl_set_elem_set_u32(element.get(), NFTNL_SET_ELEM_FLAGS, flags);
                 if (encoded.data) {
-                    const auto port = htons(encoded.data->value());
-                    nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_DATA, &port, sizeof(port));
+                    nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_DATA, encoded.data->data(),
+                                       encoded.data->length());
                 }
                 nftnl_set_elem_nlmsg_build(message, element.get(), NFTA_LIST_ELEM);
             }
@@ -106,7 +106,7 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
 Element exact_element(const Mapping& mapping) {
     Element element;
     element.key.field(mapping.protocol).field(*mapping.host).field(mapping.internal_port);
-    element.data = mapping.external_port;
+    element.data.emplace().field(mapping.external_port).cut(2);
     return element;
 }
 
@@ -127,6 +127,18 @@ Element exact_flow_element(const Mapping& mapping) {
 std::string exact_flow_text(const Mapping& mapping) {
     return to_text(mapping.protocol) + " . " + to_text(*mapping.host) + " . " +
            to_text(mapping.internal_port) + " . " + to_text(mapping.external_port);
+}
+
+Element owner_element(const Mapping& mapping) {
+    Element element;
+    element.key.field(mapping.protocol).field(mapping.external_port);
+    element.data.emplace().field(*mapping.host).field(mapping.internal_port);
+    return element;
+}
+
+std::string owner_text(const Mapping& mapping) {
+    return to_text(mapping.protocol) + " . " + to_text(mapping.external_port) + " : " +
+           to_text(*mapping.host) + " . " + to_text(mapping.internal_port);
 }
 
 Element host_port_element(const Mapping& mapping) {
@@ -186,8 +198,43 @@ void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> ma
     edit_elements<Mapping>(batch, edit, sets::exact, 0, present, exact_element, exact_text);
     edit_elements<Mapping>(batch, edit, sets::exact_flows, 0, present, exact_flow_element,
                            exact_flow_text);
+    edit_elements<Mapping>(batch, edit, sets::owners, 0, present, owner_element, owner_text);
     edit_elements<Mapping>(batch, edit, sets::host_ports, 0, mappings, host_port_element,
                            host_port_text);
+    for (const auto& [filtering, set] :
+         {std::pair(Filtering::endpoint_independent, sets::endpoint_independent),
+          std::pair(Filtering::address_and_port_dependent, sets::address_and_port_dependent)}) {
+        std::vector<ProtocolPort> ports;
+        for (const auto& mapping : mappings) {
+            if (mapping.filtering != filtering) continue;
+            ports.push_back({mapping.protocol, mapping.external_port});
+        }
+        edit_ports(batch, edit, set, ports);
+    }
+}
+
+void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts) {
+    edit_elements<Contact>(
+        batch, edit, sets::contacts, 0, contacts,
+        [](const Contact& contact) {
+            Element element;
+            element.key.field(contact.external.protocol)
+                .field(contact.remote)
+                .field(contact.external.port);
+            return element;
+        },
+        [](const Contact& contact) {
+            return to_text(contact.external.protocol) + " . " + to_text(contact.remote) + " . " +
+                   to_text(contact.external.port);
+        });
+}
+
+void flush(netlink::Batch& batch, const char* set) {
+    add_message(batch, std::string("flush set inet porthole ") + set, NFT_MSG_DELSETELEM, 0,
+                [set](nlmsghdr* message) {
+                    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
+                    mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+                });
 }
 
 void edit_ports(netlink::Batch& batch, Edit edit, const char* set,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <span>
 
 #include "core/firewall.hpp"
@@ -13,9 +14,15 @@ namespace porthole::nft {
 namespace sets {
 constexpr auto exact = "exact";              ///< protocol . source . source port : external port
 constexpr auto exact_flows = "exact-flows";  ///< the keys of `exact` with their values joined
+constexpr auto owners = "owners";            ///< protocol . external port : source . source port
 constexpr auto host_ports = "host-ports";    ///< protocol . external port, owned by a LAN host
-constexpr auto own_ports = "own-ports";      ///< protocol . port of the gateway's
-constexpr auto ports = "ports";              ///< protocol . port that anybody has on any side
+/// The same, of those only whose filtering is not address-dependent.
+constexpr auto endpoint_independent = "endpoint-independent";
+constexpr auto address_and_port_dependent = "address-and-port-dependent";
+constexpr auto contacts = "contacts";    ///< protocol . remote . external port
+constexpr auto learners = "learners";    ///< source: how many contacts it has made lately
+constexpr auto own_ports = "own-ports";  ///< protocol . port of the gateway's
+constexpr auto ports = "ports";          ///< protocol . port that anybody has on any side
 constexpr auto wans = "wans";
 constexpr auto masquerade_wans = "masquerade-wans";
 constexpr auto nat_sources = "nat-sources";
@@ -23,6 +30,17 @@ constexpr auto exempt = "exempt";
 constexpr auto wan_addresses = "wan-addresses";
 constexpr auto collided = "collided";  ///< protocol . source . source port that the guard stopped
 }  // namespace sets
+
+/// So long a contact lasts that nobody renews. Flows that live longer than it have it renewed.
+constexpr std::chrono::seconds contact_lifetime{600};
+/// A host makes so many contacts at once, and then so many a second: within a lifetime, as many as
+/// it can have.
+constexpr std::uint32_t contacts_at_once = 400;
+constexpr std::uint32_t contacts_per_second = 1;
+static_assert(contacts_at_once + contacts_per_second * contact_lifetime.count() ==
+              most_contacts_of_a_host);
+/// Of all hosts together.
+constexpr std::uint32_t most_contacts = 131072;
 
 enum class Edit : std::uint8_t { add, remove };
 
@@ -37,6 +55,10 @@ void edit_networks(netlink::Batch& batch, Edit edit, const char* set,
                    std::span<const Network> networks);
 void edit_addresses(netlink::Batch& batch, Edit edit, const char* set,
                     std::span<const Address> addresses);
+/// They last for contact_lifetime.
+void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts);
+/// Removes all elements, however many there are.
+void flush(netlink::Batch& batch, const char* set);
 /// The elements of an anonymous set of protocols.
 void add_protocols(netlink::Batch& batch, std::uint32_t set_id,
                    std::span<const Protocol> protocols);

@@ -11,6 +11,7 @@
 #include <libnftnl/object.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "contacts.hpp"
 #include "elements.hpp"
 #include "message.hpp"
 #include "netlink/message.hpp"
@@ -32,9 +33,11 @@ void decode_counter(const nlmsghdr* message, FirewallCounters& counted) {
     const auto* name = nftnl_obj_get_str(object.get(), NFTNL_OBJ_NAME);
     if (table == nullptr || name == nullptr || std::string_view(table) != table_name) return;
     const auto packets = nftnl_obj_get_u64(object.get(), NFTNL_OBJ_CTR_PKTS);
-    for (const auto& [known, value] : {std::pair(counters::unsolicited, &counted.unsolicited),
-                                       std::pair(counters::displaced, &counted.displaced),
-                                       std::pair(counters::guarded, &counted.guarded)}) {
+    for (const auto& [known, value] :
+         {std::pair(counters::unsolicited, &counted.unsolicited),
+          std::pair(counters::displaced, &counted.displaced),
+          std::pair(counters::guarded, &counted.guarded),
+          std::pair(counters::contacts_refused, &counted.contacts_refused)}) {
         if (std::string_view(name) == known) *value = packets;
     }
 }
@@ -51,6 +54,7 @@ constexpr std::size_t many_mappings = 2000;
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
                                           const SetDifference<ProtocolPort>& ports) {
     auto batch = transaction();
+    if (difference.forget_contacts) flush(batch, sets::contacts);
     for (const auto edit : {Edit::remove, Edit::add}) {
         edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
         edit_interfaces(batch, edit, sets::masquerade_wans, part(difference.masquerade_wans, edit));
@@ -193,6 +197,13 @@ int FirewallTable::descriptor() const { return monitor_ ? monitor_->descriptor()
 
 bool FirewallTable::changed_by_others() {
     return (monitor_ && monitor_->changed_by_others()) || unsure_;
+}
+
+void FirewallTable::remember(std::span<const Contact> contacts) {
+    if (contacts.empty()) return;
+    if (auto batch = encode_renewal(contacts, list_contacts(connection_))) {
+        execute(*std::move(batch), can_be_quiet(contacts.size()));
+    }
 }
 
 FirewallCounters FirewallTable::counters() {

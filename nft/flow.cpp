@@ -43,6 +43,13 @@ struct ProtocolTuple {
     std::uint8_t protocol;
 };
 
+// Nothing for port 0, which nobody can have.
+std::optional<Sighting> end_of(Protocol protocol, const FlowEnd& end) {
+    const auto port = Port::from(end.port);
+    if (!port) return std::nullopt;
+    return Sighting{Address::v4(end.address), protocol, *port};
+}
+
 bool in(const std::vector<Network>& networks, const FlowEnd& end) {
     return std::ranges::any_of(networks, [&end](const Network& network) {
         return network.contains(Address::v4(end.address));
@@ -110,12 +117,19 @@ void FlowJudge::follow(const SettleOrder& order) {
         return port_key(mapping.protocol, mapping.external_port.value());
     };
     for (const auto& mapping : order.mappings.removed) {
-        if (mapping.host) external_ports_.erase(endpoint(mapping));
+        if (mapping.host) {
+            external_ports_.erase(endpoint(mapping));
+            removed_[endpoint(mapping)] = mapping.external_port.value();
+        }
         taken_.erase(port(mapping));
     }
     for (const auto& mapping : order.mappings.added) {
         if (mapping.host) {
             external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed};
+            const auto before = removed_.find(endpoint(mapping));
+            const bool same =
+                before != removed_.end() && before->second == mapping.external_port.value();
+            if (same) removed_.erase(before);
         }
         taken_[port(mapping)] = mapping.claimed;
     }
@@ -123,6 +137,8 @@ void FlowJudge::follow(const SettleOrder& order) {
     scope_ = order.scope;
     wan_addresses_.clear();
     for (const auto& address : scope_.wan_addresses) wan_addresses_.insert(address.v4_value());
+    for (const auto& address : order.gone_addresses) gone_addresses_.insert(address.v4_value());
+    for (const auto address : wan_addresses_) gone_addresses_.erase(address);
     own_.clear();
     for (const auto& [protocol, own] : scope_.own_ports) {
         own_.insert(port_key(protocol, own.value()));
@@ -154,6 +170,7 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     if (flow.source_translated() && is_own(shown)) {
         return flow.seen_reply ? FlowVerdict::overloads_own_port : FlowVerdict::wrong;
     }
+    if (is_sent_to_former_owner(flow)) return FlowVerdict::wrong;
     // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
     // a service of the gateway's, where it was sent on it is somebody's port forward.
     const bool unsolicited = is_taken(flow.original.destination) && !flow.destination_translated();
@@ -165,14 +182,55 @@ bool FlowJudge::is_owners(const Flow& flow) const {
     return external_ports_.contains(endpoint_key(flow.protocol, flow.original.source));
 }
 
-bool FlowJudge::looks_for(const Flow& flow) const {
-    if (!looks_ || is_gateways(flow)) return false;
-    if (is_owners(flow)) return true;
+// What the rules have sent on by a mapping that is no more, or from an address that is.
+bool FlowJudge::is_sent_to_former_owner(const Flow& flow) const {
+    if (!flow.destination_translated()) return false;
+    const auto& [address, port] = flow.original.destination;
+    const auto owner = endpoint_key(flow.protocol, flow.reply.source);
+    const auto former = removed_.find(owner);
+    if (former != removed_.end() && former->second == port) {
+        return wan_addresses_.contains(address) || gone_addresses_.contains(address);
+    }
+    const auto owned = external_ports_.find(owner);
+    return owned != external_ports_.end() && owned->second.external_port == port &&
+           gone_addresses_.contains(address);
+}
+
+// Its remote has begun it.
+bool FlowJudge::is_sent_to_owner(const Flow& flow) const {
+    if (!flow.destination_translated()) return false;
+    const auto& [address, port] = flow.original.destination;
+    const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.reply.source));
+    return owned != external_ports_.end() && owned->second.external_port == port &&
+           wan_addresses_.contains(address);
+}
+
+std::optional<Sighting> FlowJudge::shows(const Flow& flow) const {
+    if (!looks_ || is_gateways(flow)) return std::nullopt;
+    if (flow.seen_reply && is_sent_to_owner(flow)) return end_of(flow.protocol, flow.reply.source);
     const auto& from = flow.original.source;
+    if (is_owners(flow)) return end_of(flow.protocol, from);
     const auto port = Port::from(from.port);
-    return flow.protocol == Protocol::udp && port && scope_.watched &&
-           scope_.watched->contains(*port) && flow.source_translated() &&
-           wan_addresses_.contains(flow.reply.destination.address) && in(scope_.nat_sources, from);
+    const bool watched = flow.protocol == Protocol::udp && port && scope_.watched &&
+                         scope_.watched->contains(*port) && flow.source_translated() &&
+                         wan_addresses_.contains(flow.reply.destination.address) &&
+                         in(scope_.nat_sources, from);
+    return watched ? end_of(flow.protocol, from) : std::nullopt;
+}
+
+std::optional<SeenContact> FlowJudge::contact_of(const Flow& flow) const {
+    const bool inbound = flow.seen_reply && is_sent_to_owner(flow);
+    const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.original.source));
+    const auto& shown = flow.reply.destination;
+    const bool outbound = owned != external_ports_.end() &&
+                          owned->second.external_port == shown.port &&
+                          wan_addresses_.contains(shown.address);
+    if (!inbound && !outbound) return std::nullopt;
+    const auto owner = end_of(flow.protocol, inbound ? flow.reply.source : flow.original.source);
+    const auto port = Port::from(inbound ? flow.original.destination.port : shown.port);
+    const auto& remote = inbound ? flow.original.source : flow.reply.source;
+    if (!owner || !port) return std::nullopt;
+    return SeenContact{*owner, *port, Address::v4(remote.address)};
 }
 
 FlowVerdict FlowJudge::judge_owners(const Flow& flow, const Owned& owned) const {

@@ -83,12 +83,15 @@ class FlowJudge {
     [[nodiscard]] const std::vector<InterfaceName>& wans() const { return scope_.wans; }
     /// Whether the owner of a mapping began the flow.
     [[nodiscard]] bool is_owners(const Flow& flow) const;
-    /// Whether it is of interest that this flow is there.
-    [[nodiscard]] bool looks_for(const Flow& flow) const;
+    /// Who is shown to be there by this flow, if that is of interest: an owner, or a host on a
+    /// watched port.
+    [[nodiscard]] std::optional<Sighting> shows(const Flow& flow) const;
+    /// The remote of an owner's flow that uses its external port: one that the owner has sent to.
+    [[nodiscard]] std::optional<SeenContact> contact_of(const Flow& flow) const;
     /// Whether somebody wants to know what is there.
     [[nodiscard]] bool looks() const { return looks_; }
     [[nodiscard]] bool finds_all_fine() const {
-        return external_ports_.empty() && own_.empty() && !looks_;
+        return external_ports_.empty() && removed_.empty() && own_.empty() && !looks_;
     }
 
   private:
@@ -97,11 +100,15 @@ class FlowJudge {
         bool claimed;
     };
     [[nodiscard]] FlowVerdict judge_owners(const Flow& flow, const Owned& owned) const;
+    [[nodiscard]] bool is_sent_to_former_owner(const Flow& flow) const;
+    [[nodiscard]] bool is_sent_to_owner(const Flow& flow) const;
 
     std::unordered_map<std::uint64_t, Owned> external_ports_;  // by protocol, host, port
     std::unordered_map<std::uint32_t, bool> taken_;  // by protocol, external port: is it claimed?
+    std::unordered_map<std::uint64_t, std::uint16_t> removed_;  // as external_ports_
     bool looks_ = false;
     Scope scope_;
+    std::unordered_set<std::uint32_t> gone_addresses_;
     std::unordered_set<std::uint32_t> wan_addresses_;  // the scope's
     std::unordered_set<std::uint32_t> own_;            // the scope's own ports, with protocol
 };

@@ -160,10 +160,10 @@ Rule& Rule::verdict(int verdict) {
     return *this;
 }
 
-Rule& Rule::jump(const char* chain) {
+Rule& Rule::enter(int verdict, const char* chain) {
     auto* expression = append("immediate");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_VERDICT, static_cast<std::uint32_t>(NFT_JUMP));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_VERDICT, static_cast<std::uint32_t>(verdict));
     nftnl_expr_set_str(expression, NFTNL_EXPR_IMM_CHAIN, chain);
     return *this;
 }
@@ -173,6 +173,22 @@ Rule& Rule::add_to_set(const char* set) {
     nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_SREG_KEY, key);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
     nftnl_expr_set_str(expression, NFTNL_EXPR_DYNSET_SET_NAME, set);
+    return *this;
+}
+
+Rule& Rule::over_limit(const char* set, std::uint32_t per_second, std::uint32_t burst) {
+    auto* limit = nftnl_expr_alloc("limit");
+    if (limit == nullptr) throw std::bad_alloc();
+    nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_RATE, per_second);
+    nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_UNIT, 1);
+    nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_BURST, burst);
+    nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+    nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+    auto* expression = append("dynset");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_SREG_KEY, key);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+    nftnl_expr_set_str(expression, NFTNL_EXPR_DYNSET_SET_NAME, set);
+    nftnl_expr_set(expression, NFTNL_EXPR_DYNSET_EXPR, limit, 0);  // owns it from now on
     return *this;
 }
 
@@ -201,6 +217,15 @@ Rule& Rule::masquerade_to(const PortRange& ports) {
     load(ports.first(), Register::first);
     load(ports.last(), Register::second);
     return masquerade_to_ports(Register::first, Register::second);
+}
+
+Rule& Rule::dnat_ipv4_to(Register address, Register port) {
+    auto* expression = append("nat");
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_TYPE, NFT_NAT_DNAT);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_ADDR_MIN, number(address));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN, number(port));
+    return *this;
 }
 
 void Rule::add_to(netlink::Batch& batch, const std::string& text) const {

@@ -58,21 +58,28 @@ class Rule {
     /// counter name "NAME"
     Rule& counter(const char* name);
     Rule& verdict(int verdict);
-    /// jump CHAIN
-    Rule& jump(const char* chain);
+    /// jump CHAIN or goto CHAIN
+    Rule& jump(const char* chain) { return enter(NFT_JUMP, chain); }
+    Rule& go_to(const char* chain) { return enter(NFT_GOTO, chain); }
     /// add @SET { KEY }, the key being in the first register. A full set ends the rule.
     Rule& add_to_set(const char* set);
+    /// update @SET { KEY limit rate over PER_SECOND/second burst BURST packets }, the key being in
+    /// the first register: matches once the key was seen more often. Not where the set is full.
+    Rule& over_limit(const char* set, std::uint32_t per_second, std::uint32_t burst);
     /// masquerade
     Rule& masquerade();
     /// masquerade to :PORT, the port being in a register.
     Rule& masquerade_to_port(Register port);
     /// masquerade to :FIRST-LAST
     Rule& masquerade_to(const PortRange& ports);
+    /// dnat ip to ADDRESS . PORT, both being in registers.
+    Rule& dnat_ipv4_to(Register address, Register port);
 
     /// Appends the rule to its chain. `text` is how nft writes it.
     void add_to(netlink::Batch& batch, const std::string& text) const;
 
   private:
+    Rule& enter(int verdict, const char* chain);
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
     nftnl_expr* append(const char* name);
     Rule& masquerade_to_ports(Register first, Register last);

@@ -86,7 +86,18 @@ constexpr std::uint32_t guarded_protocols_id = 3;
 constexpr std::uint32_t collided_protocols_id = 4;
 constexpr std::uint32_t stopped_protocols_id = 5;
 constexpr std::uint32_t own_displaced_protocols_id = 6;
+constexpr std::uint32_t open_protocols_id = 7;
+constexpr std::uint32_t contacted_protocols_id = 8;
+constexpr std::uint32_t learnt_protocols_id = 9;
+constexpr std::array protocol_set_ids{
+    exact_protocols_id,    displaced_protocols_id, guarded_protocols_id,
+    collided_protocols_id, stopped_protocols_id,   own_displaced_protocols_id,
+    open_protocols_id,     contacted_protocols_id, learnt_protocols_id};
 constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
+
+constexpr std::uint64_t milliseconds(std::chrono::milliseconds duration) {
+    return static_cast<std::uint64_t>(duration.count());
+}
 
 constexpr auto service = static_cast<std::uint32_t>(DataType::inet_service);
 constexpr std::array set_descriptions{
@@ -105,8 +116,35 @@ constexpr std::array set_descriptions{
                                              DataType::inet_service, DataType::inet_service}),
                    .key_length = 16,
                    .per_mapping = 1},
+    // map owners { type inet_proto . inet_service : ipv4_addr . inet_service }
+    SetDescription{.name = sets::owners,
+                   .key_type = joined_types({DataType::inet_proto, DataType::inet_service}),
+                   .key_length = 8,
+                   .flags = NFT_SET_MAP,
+                   .data_type = joined_types({DataType::ipv4_addr, DataType::inet_service}),
+                   .data_length = 8,
+                   .per_mapping = 1},
     // set host-ports { type inet_proto . inet_service }
     port_set(sets::host_ports, 1),
+    // set endpoint-independent { type inet_proto . inet_service }
+    port_set(sets::endpoint_independent, 0),
+    // set address-and-port-dependent { type inet_proto . inet_service }
+    port_set(sets::address_and_port_dependent, 0),
+    // set contacts { type inet_proto . ipv4_addr . inet_service; flags dynamic,timeout; … }
+    SetDescription{.name = sets::contacts,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
+                   .key_length = 12,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = most_contacts,
+                   .timeout_ms = milliseconds(contact_lifetime)},
+    // set learners { type ipv4_addr; flags dynamic,timeout; … }
+    SetDescription{.name = sets::learners,
+                   .key_type = joined_types({DataType::ipv4_addr}),
+                   .key_length = 4,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = 65536,
+                   .timeout_ms = milliseconds(contact_lifetime)},
     // set own-ports { type inet_proto . inet_service }
     port_set(sets::own_ports, 0),
     // set ports { type inet_proto . inet_service }: two of a mapping, and the gateway's own and
@@ -123,8 +161,6 @@ constexpr std::array set_descriptions{
     SetDescription{sets::exempt, joined_types({DataType::ipv4_addr}), 4, NFT_SET_INTERVAL},
     // set wan-addresses { type ipv4_addr }
     SetDescription{sets::wan_addresses, joined_types({DataType::ipv4_addr}), 4},
-    protocol_set(exact_protocols_id),
-    protocol_set(displaced_protocols_id),
     // set collided { type inet_proto . ipv4_addr . inet_service; flags dynamic,timeout; … }
     SetDescription{.name = sets::collided,
                    .key_type = joined_types(
@@ -133,10 +169,6 @@ constexpr std::array set_descriptions{
                    .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
                    .size = 65536,
                    .timeout_ms = 30'000},
-    protocol_set(guarded_protocols_id),
-    protocol_set(collided_protocols_id),
-    protocol_set(stopped_protocols_id),
-    protocol_set(own_displaced_protocols_id),
 };
 
 struct ChainDescription {
@@ -151,12 +183,19 @@ constexpr auto guard = "guard";
 constexpr auto reserved = "reserved";
 constexpr auto guarded = "guarded";
 constexpr auto stopped = "stopped";
+constexpr auto learning = "learning";
+constexpr auto to_owner = "to-owner";
+constexpr auto inbound = "inbound";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
     // before the chains that jump there
     ChainDescription{reserved, nullptr, 0, 0},
     ChainDescription{stopped, nullptr, 0, 0},
+    ChainDescription{learning, nullptr, 0, 0},
     ChainDescription{guarded, nullptr, 0, 0},
+    ChainDescription{inbound, nullptr, 0, 0},
+    // type nat hook prerouting priority dstnat - 10: before everybody else's destination NAT
+    ChainDescription{to_owner, "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST - 10},
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
     ChainDescription{source_nat, "nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 10},
     // type filter hook postrouting priority srcnat + 10: after everybody's source NAT
@@ -353,7 +392,7 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
 // When flows from other ports collide, the kernel picks a port at random, perhaps somebody's: the
 // packet is dropped, and the flow's next try leaves from the pool. This chain is on the path of
 // every packet, so what costs least and stops most comes first: replies, and what has been replied
-// to, are not new. Owners leave it as soon as they are known.
+// to, are not new. Owners leave it as soon as they are known, for where contacts are learnt.
 void add_guard_rules(netlink::Batch& batch) {
     Rule(guard)
         .new_flow()
@@ -362,7 +401,7 @@ void add_guard_rules(netlink::Batch& batch) {
         .in(sets::ports)
         .jump(guarded)
         .add_to(batch, "ct state == new meta l4proto . th sport @ports jump guarded");
-    // Owners leave; then whoever shows a WAN's address, but did not begin with it. The gateway's
+    // Owners go on; then whoever shows a WAN's address, but did not begin with it. The gateway's
     // own flows did.
     Rule(guarded)
         .meta(NFT_META_L4PROTO)
@@ -372,10 +411,10 @@ void add_guard_rules(netlink::Batch& batch) {
         .original_source(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
         .in(sets::exact_flows)
-        .verdict(NFT_RETURN)
+        .go_to(learning)
         .add_to(batch,
                 "meta l4proto { tcp, udp } meta l4proto . ct original ip saddr . "
-                "ct original proto-src . th sport @exact-flows return");
+                "ct original proto-src . th sport @exact-flows goto learning");
     for (const auto* const set : {sets::host_ports, sets::own_ports}) {
         Rule disguised(guarded);
         disguised.meta(NFT_META_L4PROTO, Register::first)
@@ -408,6 +447,108 @@ void add_guard_rules(netlink::Batch& batch) {
         .counter(counters::guarded)
         .verdict(NF_DROP)
         .add_to(batch, "counter name \"guarded\" drop");
+}
+
+// Whom an owner sends to, that one may answer from any port. First packets are enough: where a flow
+// lives on, conntrack knows of it, and its contact is renewed from there (remember()). The limit
+// sees only remotes that are no contacts yet.
+void add_learning_rules(netlink::Batch& batch) {
+    Rule(learning)
+        .meta(NFT_META_OIFNAME)
+        .not_in(sets::wans)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "oifname != @wans return");
+    for (const auto* const set : {sets::endpoint_independent, sets::address_and_port_dependent}) {
+        Rule(learning)
+            .meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .verdict(NFT_RETURN)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " return");
+    }
+    const auto contact = [](Rule& rule) -> Rule& {
+        return rule.ipv4()
+            .meta(NFT_META_L4PROTO, Register::first)
+            .ipv4_address(End::destination, Register::second)
+            .port(End::source, Register::third);
+    };
+    Rule known(learning);
+    contact(known)
+        .in(sets::contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "meta l4proto . ip daddr . th sport @contacts return");
+    Rule(learning)
+        .ipv4()
+        .original_source(NFT_CT_SRC_IP, Register::first)
+        .over_limit(sets::learners, contacts_per_second, contacts_at_once)
+        .counter(counters::contacts_refused)
+        .verdict(NFT_RETURN)
+        .add_to(batch,
+                "update @learners { ct original ip saddr limit rate over 1/second burst 400 "
+                "packets } counter name \"contacts-refused\" return");
+    Rule learnt(learning);
+    learnt.meta(NFT_META_L4PROTO).in_anonymous(learnt_protocols_id);
+    contact(learnt)
+        .add_to_set(sets::contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } add @contacts { meta l4proto . ip daddr . th sport } "
+                "return");
+    // Only where the set is full.
+    Rule(learning)
+        .counter(counters::contacts_refused)
+        .add_to(batch, "counter name \"contacts-refused\"");
+}
+
+// Who may come in unasked goes to the owner; everybody else goes where he went without us: to a
+// port forward of others', or to the gateway, where he is stopped. It is a nat chain: established
+// flows do not pay for it.
+void add_to_owner_rules(netlink::Batch& batch) {
+    Rule(to_owner)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::host_ports)
+        .meta(NFT_META_IIFNAME)
+        .in(sets::wans)
+        .ipv4()
+        .ipv4_address(End::destination)
+        .in(sets::wan_addresses)
+        .jump(inbound)
+        .add_to(batch,
+                "meta l4proto . th dport @host-ports iifname @wans ip daddr @wan-addresses "
+                "jump inbound");
+    const auto send_to_owner = [&batch](Rule& rule, std::uint32_t protocols,
+                                        const std::string& text) {
+        rule.meta(NFT_META_L4PROTO)
+            .in_anonymous(protocols)
+            .meta(NFT_META_L4PROTO, Register::first)
+            .port(End::destination, Register::second)
+            .map(sets::owners, Register::first)
+            .dnat_ipv4_to(Register::first, Register::second)
+            .add_to(batch, text +
+                               " meta l4proto { tcp, udp } "
+                               "dnat ip to meta l4proto . th dport map @owners");
+    };
+    Rule open(inbound);
+    open.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::endpoint_independent);
+    send_to_owner(open, open_protocols_id, "meta l4proto . th dport @endpoint-independent");
+    Rule(inbound)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::address_and_port_dependent)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "meta l4proto . th dport @address-and-port-dependent return");
+    Rule contacted(inbound);
+    contacted.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::destination, Register::third)
+        .in(sets::contacts);
+    send_to_owner(contacted, contacted_protocols_id,
+                  "meta l4proto . ip saddr . th dport @contacts");
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
@@ -448,15 +589,17 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::unsolicited, counted.unsolicited);
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);
+    add_counter(batch, counters::contacts_refused, counted.contacts_refused);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
-    for (const auto id :
-         {exact_protocols_id, displaced_protocols_id, guarded_protocols_id, collided_protocols_id,
-          stopped_protocols_id, own_displaced_protocols_id}) {
+    for (const auto id : protocol_set_ids) {
+        add_set(batch, protocol_set(id), shape.capacity);
         add_protocols(batch, id, reservable_protocols);
     }
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
     add_source_nat_rules(batch, shape);
     add_guard_rules(batch);
+    add_learning_rules(batch);
+    add_to_owner_rules(batch);
     add_unsolicited_rules(batch);
 }
 

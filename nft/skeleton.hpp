@@ -11,6 +11,7 @@ namespace counters {
 constexpr auto unsolicited = "unsolicited";
 constexpr auto displaced = "displaced";
 constexpr auto guarded = "guarded";
+constexpr auto contacts_refused = "contacts-refused";
 }  // namespace counters
 
 /// What is in the table's rules and sets themselves, and not looked up by them: another one takes

@@ -302,10 +302,6 @@ std::optional<StaticReservation> read_reservation(Reader& reader, const toml::ta
     const auto external_port = reader.port(table, path, "external-port");
     const auto filtering = reader.text<Filtering>(table, path, "filtering");
     const auto comment = reader.text<Comment>(table, path, "comment");
-    if (filtering && *filtering != Filtering::address_and_port_dependent) {
-        reader.fail(table.get("filtering")->source().begin, Reader::join(path, "filtering"),
-                    "this version has \"address-and-port-dependent\" only");
-    }
     const auto* address = host ? std::get_if<Address>(&*host) : nullptr;
     if (address != nullptr && address->family() != Family::ipv4) {
         reader.fail(table.get("host")->source().begin, Reader::join(path, "host"),

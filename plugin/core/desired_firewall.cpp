@@ -12,8 +12,12 @@ std::optional<Mapping> mapping_of(const Reservation& row, bool even_if_waiting =
     const bool claimed = row.origin == Origin::automatic;
     if (claimed && row.state == ReservationState::waiting && !even_if_waiting) return std::nullopt;
     const auto* host = std::get_if<Address>(&row.internal.host);
-    return Mapping{row.internal.protocol, host != nullptr ? std::optional(*host) : row.address,
-                   row.internal.port, row.external_port, claimed};
+    return Mapping{row.internal.protocol,
+                   host != nullptr ? std::optional(*host) : row.address,
+                   row.internal.port,
+                   row.external_port,
+                   claimed,
+                   row.filtering};
 }
 
 std::vector<Mapping> sorted_mappings_of(const std::vector<Reservation>& rows) {

@@ -172,9 +172,25 @@ class Trace {
             return;
         }
         result_.external_port = port;
-        say("Packets of {} to port {} are its answers; what others send there is dropped.",
-            to_text(packet_.destination), to_text(port));
+        say_who_comes_in(port);
         end(Verdict::reserved);
+    }
+
+    void say_who_comes_in(Port port) {
+        switch (owner_->filtering) {
+            case Filtering::endpoint_independent:
+                say("Whoever sends to port {} reaches the host: its filtering is {}.",
+                    to_text(port), to_text(owner_->filtering));
+                break;
+            case Filtering::address_dependent:
+                say("{} may answer from any port; what others send to port {} is dropped.",
+                    to_text(packet_.destination.address), to_text(port));
+                break;
+            case Filtering::address_and_port_dependent:
+                say("Packets of {} to port {} are its answers; what others send there is dropped.",
+                    to_text(packet_.destination), to_text(port));
+                break;
+        }
     }
 
     void leave_from_pool(std::string_view set) {

@@ -2,19 +2,13 @@
 #include "core/gateway.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "core/desired_firewall.hpp"
 #include "core/log.hpp"
 
 namespace porthole {
 namespace {
-
-void require_supported(std::optional<Filtering> filtering) {
-    if (!filtering || *filtering == default_filtering) return;
-    throw Refused(Refusal::unsupported, "filtering \"" + to_text(*filtering) +
-                                            "\": this version has \"" + to_text(default_filtering) +
-                                            "\" only");
-}
 
 std::vector<ReserveRequest> requests_of(const Configuration& configuration) {
     std::vector<ReserveRequest> requests;
@@ -66,7 +60,6 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
 
 Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_generation) {
     require_generation(if_generation);
-    require_supported(request.filtering);
     require_lan_host(perimeter_, request.internal.host);
     commit(reservations_.reserve(request, Origin::api, clock_()));
     return *reservations_.find(request.internal);
@@ -78,7 +71,6 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
     for (std::size_t i = 0; i < requests.size(); ++i) {
         const auto place = "rows[" + std::to_string(i) + "]: ";
         try {
-            require_supported(requests[i].filtering);
             require_lan_host(perimeter_, requests[i].internal.host);
         } catch (const Refused& refused) {
             throw Refused(refused.reason(), place + refused.what());
@@ -97,7 +89,6 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
 Reservation Gateway::change(ReservationId id, const ReservationChanges& changes,
                             IfGeneration if_generation) {
     require_generation(if_generation);
-    require_supported(changes.filtering);
     commit(reservations_.change(id, changes, clock_()));
     return *reservations_.find(id);
 }
@@ -308,6 +299,7 @@ void Gateway::expire() { commit(reservations_.expire(clock_())); }
 void Gateway::rebuild() {
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     diverged_ = false;
+    former_owners_.forget();
     ++rebuilds_;
     settle_everything();
 }
@@ -317,15 +309,36 @@ void Gateway::settled() {
     reservations_.set_state(rows, ReservationState::active);
     journal_.touch(rows);
     if (const auto look = settling_.take_look()) digest(*look);
+    remember(settling_.take_contacts());
 }
 
-void Gateway::settle_everything() {
+// A live flow keeps its contact, whatever the packet path knows of it.
+void Gateway::remember(const std::vector<SeenContact>& contacts) {
+    std::vector<Contact> current;
+    std::map<Address, std::size_t> of_host;
+    for (const auto& [owner, port, remote] : contacts) {
+        const auto* row = reservations_.owner({owner.host, owner.protocol, owner.port});
+        const bool wanted = row != nullptr && row->external_port == port &&
+                            row->filtering == Filtering::address_dependent;
+        if (!wanted || of_host[owner.host] == most_contacts_of_a_host) continue;
+        ++of_host[owner.host];
+        current.push_back({{owner.protocol, port}, remote});
+    }
+    try {
+        firewall_.remember(current);
+    } catch (const KernelFailure& failure) {
+        log::warning("contacts-not-renewed", "tried again at the next look: {}", failure.what());
+    }
+}
+
+void Gateway::settle_everything(std::vector<Address> gone_addresses) {
     std::vector<ReservationId> rows;
     rows.reserve(reservations_.size());
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
-    settling_.order_everything(mappings_of(reservations_), perimeter_.scope, std::move(rows));
+    settling_.order_everything(mappings_of(reservations_), perimeter_.scope, std::move(rows),
+                               std::move(gone_addresses));
 }
 
 GatewayStatus Gateway::status() const {
@@ -413,6 +426,7 @@ void Gateway::commit(const ReservationDifference& change) { commit(change, perim
 void Gateway::commit(const ReservationDifference& change, const Perimeter& perimeter) {
     auto firewall_change = difference({perimeter_.scope, {}}, {perimeter.scope, {}});
     firewall_change.mappings = firewall_difference(change).mappings;
+    firewall_change.forget_contacts = former_owners_.are_succeeded(change);
     bool rebuilt = false;
     if (change.empty()) {
         rebuilt = apply(firewall_change, change, perimeter.scope);
@@ -429,7 +443,7 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
             throw;
         }
     }
-    finish(change, perimeter, firewall_change.mappings, rebuilt);
+    finish(change, perimeter, firewall_change, rebuilt);
 }
 
 bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
@@ -451,11 +465,15 @@ bool Gateway::apply(const FirewallDifference& difference, const ReservationDiffe
 void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
     try {
         try {
-            if (!rebuilt && firewall_.apply(difference.inverse())) return;
+            if (!rebuilt && firewall_.apply(difference.inverse())) {
+                if (difference.forget_contacts) look();
+                return;
+            }
         } catch (const FirewallDrift& drift) {
             log::warning("table-rebuilt", "{}", drift.what());
         }
         firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+        look();  // contacts have to be found again
     } catch (const std::exception& failure) {
         diverged_ = true;
         log::error("take-back-failed", "the kernel is ahead of the store: {}", failure.what());
@@ -463,11 +481,17 @@ void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
 }
 
 void Gateway::finish(const ReservationDifference& change, const Perimeter& perimeter,
-                     const SetDifference<Mapping>& mappings, bool rebuilt) noexcept {
+                     const FirewallDifference& difference, bool rebuilt) noexcept {
     if (!change.empty()) {
         reservations_.apply(change);
         ++generation_;
         journal_.record(change);
+    }
+    const auto& mappings = difference.mappings;
+    if (rebuilt || difference.forget_contacts) {
+        former_owners_.forget();
+    } else {
+        former_owners_.follow(change);
     }
     const bool more_own_ports = perimeter.scope.own_ports != perimeter_.scope.own_ports;
     perimeter_.scope.own_ports = perimeter.scope.own_ports;
@@ -475,7 +499,7 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     if (perimeter != perimeter_) ++perimeter_version_;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
-        settle_everything();
+        settle_everything(difference.wan_addresses.removed);
         return;
     }
     std::vector<ReservationId> rows;  // one may be in the kernel already, as another row's
@@ -485,7 +509,7 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     if (!mappings.empty() || !rows.empty()) {
         settling_.order(mappings, perimeter_.scope, std::move(rows));
     }
-    if (more_own_ports) look();
+    if (more_own_ports || difference.forget_contacts) look();
 }
 
 }  // namespace porthole

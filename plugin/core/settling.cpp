@@ -13,12 +13,14 @@ void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
 }
 
 void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scope,
-                                std::vector<ReservationId> rows) {
+                                std::vector<ReservationId> rows,
+                                std::vector<Address> gone_addresses) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
     settler_.settle({.ticket = ordered_,
                      .mappings = {.removed = {}, .added = std::move(mappings)},
                      .scope = scope,
+                     .gone_addresses = std::move(gone_addresses),
                      .look = true});
     everything_ = ordered_;
 }
@@ -34,6 +36,7 @@ std::vector<ReservationId> Settling::take_report() {
         failure_ = report->failure;
         failed_ = reported_;
     }
+    contacts_.insert(contacts_.end(), report->contacts.begin(), report->contacts.end());
     if (report->seen) {
         look_ =
             Look{*std::move(report->seen), std::move(report->spared), std::move(report->corrected)};

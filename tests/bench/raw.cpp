@@ -97,20 +97,24 @@ netlink::FinalizedBatch add_one_element(const Address& address) {
 std::string nft_file(const std::vector<Mapping>& mappings) {
     std::string exact;
     std::string exact_flows;
+    std::string owners;
     std::string host_ports;  // as nobody's port is another one inside, the ports as well
-    for (const auto& [protocol, host, internal, external, claimed] : mappings) {
+    for (const auto& [protocol, host, internal, external, claimed, filtering] : mappings) {
         const auto source =
             fmt::format("{} . {} . {}", to_text(protocol), to_text(*host), internal.value());
         exact += fmt::format("{} : {},", source, external.value());
         exact_flows += fmt::format("{} . {},", source, external.value());
+        owners += fmt::format("{} . {} : {} . {},", to_text(protocol), external.value(),
+                              to_text(*host), internal.value());
         host_ports += fmt::format("{} . {},", to_text(protocol), external.value());
     }
     return fmt::format(
         "add element inet porthole exact {{ {} }}\n"
         "add element inet porthole exact-flows {{ {} }}\n"
+        "add element inet porthole owners {{ {} }}\n"
         "add element inet porthole host-ports {{ {} }}\n"
         "add element inet porthole ports {{ {} }}\n",
-        exact, exact_flows, host_ports, host_ports);
+        exact, exact_flows, owners, host_ports, host_ports);
 }
 
 netlink::FinalizedBatch conntrack_dump() {

@@ -120,7 +120,7 @@ TEST_F(Daemon, AnswersWithTheRowAndAnnouncesIt) {
     EXPECT_EQ(std::get<0>(row), 1U);
     EXPECT_EQ(std::get<1>(row), "192.168.2.2");
     EXPECT_EQ(std::get<4>(row), 51820);
-    EXPECT_EQ(std::get<5>(row), "address-and-port-dependent");
+    EXPECT_EQ(std::get<5>(row), "address-dependent");
     EXPECT_EQ(std::get<6>(row), "api");
     EXPECT_EQ(std::get<7>(row), "settling");
     EXPECT_EQ(std::get<8>(row), "laptop");

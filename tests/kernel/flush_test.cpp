@@ -38,10 +38,7 @@ class Flush : public testing::TestWithParam<std::vector<std::string>> {
         const auto [rows, total, generation] = client->list({{"state", std::string("settling")}});
         return total > 0;
     }
-    [[nodiscard]] std::string table() const {
-        return lab::command(sites.gateway_a, {"nft", "-s", "list", "table", "inet", "porthole"})
-            .output;
-    }
+    [[nodiscard]] std::string table() const { return lab::table_of(sites.gateway_a); }
 
     lab::TwoSites sites;
     // The only NAT of the gateway: what leaves while there are no rules is not translated at all.

@@ -2,6 +2,7 @@
 #include "lab/porthole.hpp"
 
 #include <csignal>
+#include <regex>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -17,6 +18,13 @@ Finished run_program(const Namespace& where, const Bus& bus, const char* program
 }
 
 }  // namespace
+
+std::string table_of(const Namespace& gateway) {
+    static const std::regex learnt(
+        R"((flags dynamic,timeout\n\t\ttimeout \w+\n)\t\telements = [^}]*\}\n)");
+    return std::regex_replace(
+        output_of(gateway, {"nft", "-s", "list", "table", "inet", "porthole"}), learnt, "$1");
+}
 
 Porthole::Porthole(const Namespace& gateway, std::string_view configuration)
     : gateway_(gateway), bus_(gateway) {

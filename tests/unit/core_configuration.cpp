@@ -117,7 +117,6 @@ port = "51820"
 host = "2001:db8::2"
 protocol = "udp"
 port = -1
-filtering = "endpoint-independent"
 )");
     EXPECT_THAT(
         errors,
@@ -147,8 +146,7 @@ filtering = "endpoint-independent"
              "23:1: reservation[2].protocol: is missing",
              "23:1: reservation[2].port: is missing",
              "25:8: reservation[3].host: this version reserves for IPv4 and MAC",
-             "27:8: reservation[3].port: invalid \"-1\": expected a port from 1 to 65535",
-             "28:13: reservation[3].filtering: this version has"}));
+             "27:8: reservation[3].port: invalid \"-1\": expected a port from 1 to 65535"}));
 }
 
 TEST(ConfigurationTest, RefusesSectionsOfAWrongType) {

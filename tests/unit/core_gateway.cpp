@@ -106,26 +106,16 @@ TEST_F(GatewayTest, NamesTheBadRowOfMany) {
                                       "rows[1]: invalid host \"192.168.3.2\"");
     expect_unchanged<Refused>(reserve_many({.internal = endpoint("2001:db8::2", 7)}),
                               "rows[1]: host \"2001:db8::2\"");
-    expect_unchanged<Refused>(
-        reserve_many({.internal = ben, .filtering = Filtering::endpoint_independent}),
-        "rows[1]: filtering \"endpoint-independent\"");
     expect_unchanged<Refused>(reserve_many({.internal = ben}), "rows[1]: external port 51820/udp");
     EXPECT_THAT(firewall_.applied, IsEmpty());
 }
 
 TEST_F(GatewayTest, RefusesWhatItCannotDo) {
-    const auto id = reserve({.internal = anna}).id;
+    reserve({.internal = anna});
     EXPECT_THAT([&] { reserve({.internal = ben}); },
                 is_refused(Refusal::port_taken, "owned by 192.168.2.2"));
     EXPECT_THAT([&] { reserve({.internal = endpoint("2001:db8::2", 7)}); },
                 is_refused(Refusal::unsupported, "2001:db8::2"));
-    const auto strict = Filtering::address_and_port_dependent;
-    const auto open = Filtering::endpoint_independent;
-    EXPECT_THAT([&] { reserve({.internal = anna, .filtering = open}); },
-                is_refused(Refusal::unsupported, "\"address-and-port-dependent\" only"));
-    EXPECT_THAT([&] { gateway_->change(id, {.filtering = open}, std::nullopt); },
-                is_refused(Refusal::unsupported, "\"endpoint-independent\""));
-    EXPECT_NO_THROW(gateway_->change(id, {.filtering = strict}, std::nullopt));
     EXPECT_THAT([&] { release(ReservationId{9}); },
                 is_refused(Refusal::no_such_reservation, "reservation 9"));
 }
@@ -312,6 +302,7 @@ TEST_F(GatewayTest, TakesOverANewConfigurationAsADifference) {
     expected.masquerade_wans.added = all<InterfaceName>({"wan"});
     expected.exempt.added = configuration.nat_exempt;
     expected.mappings = {{mapping(anna, 7), mapping(ben, 8)}, {mapping(anna, 8), mapping(carl, 9)}};
+    expected.forget_contacts = true;  // 8 was Ben's
     EXPECT_THAT(firewall_.applied, ElementsAre(expected));
     EXPECT_EQ(gateway_->reservations().find(anna)->id, id);
     EXPECT_EQ(gateway_->reservations().find(ben), nullptr);

@@ -49,7 +49,7 @@ TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
     const Reservation expected{ReservationId{1},
                                anna,
                                port(51820),
-                               Filtering::address_and_port_dependent,
+                               Filtering::address_dependent,
                                Origin::api,
                                ReservationState::settling,
                                std::nullopt,

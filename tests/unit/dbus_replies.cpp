@@ -113,7 +113,7 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
     status.own_ports = {{Protocol::udp, Port::constant<53>()}};
     status.reservations = 3;
     status.generation = 9;
-    status.counters = {.unsolicited = 1, .displaced = 2, .guarded = 3};
+    status.counters = {.unsolicited = 1, .displaced = 2, .guarded = 3, .contacts_refused = 8};
     status.rebuilds = 4;
     status.settled_flows = 5;
     status.watched = PortRange::from(Port::constant<51820>(), Port::constant<51899>());
@@ -138,11 +138,12 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
                 ElementsAre("forwarding is off"));
     const auto counters = answer.at("counters").get<Dictionary>();
     const auto counter = [&](const char* name) { return counters.at(name).get<std::uint64_t>(); };
-    EXPECT_EQ(counters.size(), 6U);
+    EXPECT_EQ(counters.size(), 7U);
     EXPECT_EQ(counter("claims-refused"), 6U);
     EXPECT_EQ(counter("unsolicited"), 1U);
     EXPECT_EQ(counter("displaced"), 2U);
     EXPECT_EQ(counter("guarded"), 3U);
+    EXPECT_EQ(counter("contacts-refused"), 8U);
     EXPECT_EQ(counter("rebuilds"), 4U);
     EXPECT_EQ(counter("settled-flows"), 5U);
 

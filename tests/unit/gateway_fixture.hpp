@@ -58,6 +58,9 @@ class FailingFirewall : public FirewallBackend {
         return true;
     }
 
+    void remember(std::span<const Contact> contacts) override {
+        remembered.insert(remembered.end(), contacts.begin(), contacts.end());
+    }
     FirewallCounters counters() override { return {}; }
 
     void forget_calls() {
@@ -68,6 +71,7 @@ class FailingFirewall : public FirewallBackend {
     Firewall held;
     int replaced = 0;
     std::vector<FirewallDifference> applied;
+    std::vector<Contact> remembered;
     std::deque<Outcome> outcomes;  ///< of the next calls; success after that
 
   private:

@@ -7,6 +7,7 @@
 #include "core/conflicts.hpp"
 #include "core/explanation.hpp"
 #include "core/firewall.hpp"
+#include "core/former_owners.hpp"
 #include "core/hosts.hpp"
 #include "core/journal.hpp"
 #include "core/observations.hpp"
@@ -100,7 +101,7 @@ class Gateway {
     /// Takes the settler's report: to be called when its descriptor is readable.
     void settled();
     /// Settles all flows, after a failure.
-    void settle_everything();
+    void settle_everything(std::vector<Address> gone_addresses = {});
     [[nodiscard]] std::optional<Time> next_expiry() const { return reservations_.next_expiry(); }
 
     [[nodiscard]] const Reservations& reservations() const { return reservations_; }
@@ -133,6 +134,7 @@ class Gateway {
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     [[nodiscard]] Address address_of(const HostKey& host) const;
     void digest(const Look& look);
+    void remember(const std::vector<SeenContact>& contacts);
     void forget_idle_claims(Time now);
     void store_last_seen(Time now);
     void find_conflicts();
@@ -146,7 +148,7 @@ class Gateway {
     // What follows a commit. It cannot be undone: where it throws, starting again from the store is
     // better than going on with half of it.
     void finish(const ReservationDifference& change, const Perimeter& perimeter,
-                const SetDifference<Mapping>& mappings, bool rebuilt) noexcept;
+                const FirewallDifference& difference, bool rebuilt) noexcept;
 
     Configuration configuration_;
     Store store_;
@@ -161,6 +163,7 @@ class Gateway {
     Reservations reservations_;
     std::uint64_t generation_ = 0;
     Settling settling_;
+    FormerOwners former_owners_;
     std::uint64_t rebuilds_ = 0;
     bool diverged_ = false;
     Journal journal_;

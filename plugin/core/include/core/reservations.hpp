@@ -72,7 +72,7 @@ struct ClaimedDifference {
 };
 
 /// The filtering of a reservation whose request names none.
-constexpr auto default_filtering = Filtering::address_and_port_dependent;
+constexpr auto default_filtering = Filtering::address_dependent;
 
 /// All reservations: a value. No two rows share an id, an internal endpoint or an external port. A
 /// host that is known by its MAC address is its IPv4 address too, where no other row has that

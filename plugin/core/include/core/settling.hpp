@@ -28,7 +28,8 @@ class Settling {
     /// The same for all mappings that there are, and a look at all flows: when it is done, earlier
     /// failures are made good.
     void order_everything(std::vector<Mapping> mappings, const Scope& scope,
-                          std::vector<ReservationId> rows);
+                          std::vector<ReservationId> rows,
+                          std::vector<Address> gone_addresses = {});
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
     /// if it has failed.
     std::vector<ReservationId> take_report();
@@ -41,6 +42,8 @@ class Settling {
     [[nodiscard]] const std::string& failure() const { return failure_; }
     /// What the last look has found, if it was not taken yet.
     [[nodiscard]] std::optional<Look> take_look() { return std::exchange(look_, std::nullopt); }
+    /// Whom owners have flows with, as far as it was not taken yet.
+    [[nodiscard]] std::vector<SeenContact> take_contacts() { return std::exchange(contacts_, {}); }
     /// How long the last walk through all flows took.
     [[nodiscard]] std::chrono::milliseconds took() const { return took_; }
     /// How many flows were deleted so far.
@@ -57,6 +60,7 @@ class Settling {
     std::uint64_t reported_ = 0;
     std::uint64_t deleted_ = 0;
     std::optional<Look> look_;
+    std::vector<SeenContact> contacts_;
     std::chrono::milliseconds took_{};
     std::uint64_t everything_ = 0;  // the newest order for everything
     std::uint64_t failed_ = 0;      // the newest order that was not done

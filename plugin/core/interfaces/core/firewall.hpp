@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -11,7 +12,8 @@
 namespace porthole {
 
 /// What one reservation means to the packet filter: packets of `host` from `internal_port` leave
-/// through a WAN from `external_port`, and nobody but the owner sends from there or receives there.
+/// through a WAN from `external_port`, nobody but the owner sends from there or receives there, and
+/// `filtering` says who reaches the owner unasked.
 struct Mapping {
     Protocol protocol;
     std::optional<Address> host;  ///< nothing: it is away, and its port is kept for it
@@ -20,14 +22,26 @@ struct Mapping {
     /// Made for a host that did not ask: live flows that contradict it stay as they are. The packet
     /// filter makes no difference, only the settler does.
     bool claimed = false;
+    Filtering filtering = Filtering::address_dependent;
     bool operator==(const Mapping&) const = default;
     /// By external port first: it tells most mappings apart, and is quick to compare.
     auto operator<=>(const Mapping& other) const {
-        return std::tie(external_port, protocol, internal_port, host, claimed) <=>
+        return std::tie(external_port, protocol, internal_port, host, claimed, filtering) <=>
                std::tie(other.external_port, other.protocol, other.internal_port, other.host,
-                        other.claimed);
+                        other.claimed, other.filtering);
     }
 };
+
+/// A remote that an owner has sent something to: where the filtering is address-dependent, it may
+/// answer from any port (RFC 4787 section 5).
+struct Contact {
+    ProtocolPort external;  ///< what the owner's packets left from
+    Address remote;
+    auto operator<=>(const Contact&) const = default;
+};
+
+/// What one host can have; so nobody else runs out of them, whatever it does.
+constexpr std::size_t most_contacts_of_a_host = 1000;
 
 /// The external ports that displaced flows leave from; nobody can reserve them.
 constexpr auto default_pool = *PortRange::from(Port::constant<61440>(), Port::constant<65535>());
@@ -76,16 +90,19 @@ struct FirewallDifference {
     SetDifference<Address> wan_addresses = {};
     SetDifference<ProtocolPort> own_ports = {};
     SetDifference<Mapping> mappings = {};
+    /// Also forget all contacts: some of them may be another owner's than a port now has.
+    bool forget_contacts = false;
 
     [[nodiscard]] bool empty() const {
         return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
-               wan_addresses.empty() && own_ports.empty() && mappings.empty();
+               wan_addresses.empty() && own_ports.empty() && mappings.empty() && !forget_contacts;
     }
     /// The way back.
     [[nodiscard]] FirewallDifference inverse() const {
-        return {wans.inverse(),    masquerade_wans.inverse(), nat_sources.inverse(),
-                exempt.inverse(),  wan_addresses.inverse(),   own_ports.inverse(),
-                mappings.inverse()};
+        return {wans.inverse(),          masquerade_wans.inverse(),
+                nat_sources.inverse(),   exempt.inverse(),
+                wan_addresses.inverse(), own_ports.inverse(),
+                mappings.inverse(),      forget_contacts};
     }
     bool operator==(const FirewallDifference&) const = default;
 };
@@ -102,6 +119,8 @@ struct FirewallCounters {
     std::uint64_t unsolicited = 0;  ///< dropped: came for a host's port, but not for the host
     std::uint64_t displaced = 0;    ///< flows that left from the pool: their port is another's
     std::uint64_t guarded = 0;      ///< dropped: about to leave from a port of another's
+    /// Contacts that were not learnt: the host has too many, or all hosts together.
+    std::uint64_t contacts_refused = 0;
     bool operator==(const FirewallCounters&) const = default;
 };
 
@@ -123,6 +142,9 @@ class FirewallBackend {
     /// starts from or the kernel's answer is missing, KernelFailure for everything else. Does
     /// nothing if it is empty.
     [[nodiscard]] virtual bool apply(const FirewallDifference& difference) = 0;
+    /// Adds contacts that the packet path has not learnt, and renews those that it would forget
+    /// soon. Throws KernelFailure; then some of them may be forgotten before the next call.
+    virtual void remember(std::span<const Contact> contacts) = 0;
     /// Zeros where there is no table. Throws KernelFailure.
     [[nodiscard]] virtual FirewallCounters counters() = 0;
 };

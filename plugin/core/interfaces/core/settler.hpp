@@ -21,6 +21,8 @@ struct SettleOrder {
     SetDifference<Mapping> mappings;
     /// Where the NAT applies, from this order on.
     Scope scope;
+    /// WAN addresses that are gone: what was sent on from there to an owner is settled.
+    std::vector<Address> gone_addresses = {};
     /// Also report which owners and which hosts on watched ports have flows.
     bool look = false;
 };
@@ -40,6 +42,14 @@ struct SparedFlow {
     auto operator<=>(const SparedFlow&) const = default;
 };
 
+/// A remote that a flow of an owner's is with.
+struct SeenContact {
+    Sighting owner;
+    Port external_port;  ///< what the flow uses on the WAN
+    Address remote;
+    auto operator<=>(const SeenContact&) const = default;
+};
+
 /// What has become of orders.
 struct SettleReport {
     /// This order and all before it are done.
@@ -52,6 +62,8 @@ struct SettleReport {
     /// Owners that had flows from wrong ports, which were deleted, and the last such port of each.
     /// Sorted by owner.
     std::vector<std::pair<Sighting, Port>> corrected = {};
+    /// Of the mappings that were added. Sorted, without duplicates.
+    std::vector<SeenContact> contacts = {};
     /// Nothing: nobody has looked. Sorted, without duplicates.
     std::optional<std::vector<Sighting>> seen = std::nullopt;
 };

@@ -28,7 +28,7 @@ class Deadline {
 /// Asks again and again until the answer is yes; false when the limit has passed. For what nobody
 /// announces, and where asking waits for somebody else's work.
 template <typename Condition>
-bool comes_true(const Condition& condition, Duration limit = Duration(15'000)) {
+bool comes_true(const Condition& condition, Duration limit = Duration(40'000)) {
     const Deadline deadline(limit);
     while (!condition()) {
         if (deadline.passed()) return false;

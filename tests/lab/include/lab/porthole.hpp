@@ -10,6 +10,9 @@
 
 namespace porthole::lab {
 
+/// Our table in a gateway, as nft lists it; without what packets put into it.
+std::string table_of(const Namespace& gateway);
+
 /// The real service on a gateway, with a bus, a configuration and a state of its own. Its rules
 /// stay in the gateway's kernel when it stops, as they do outside of the lab.
 class Porthole {

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "core/reservations.hpp"
+
+namespace porthole {
+
+/// The external ports whose last owners may have left contacts behind. A contact belongs to its
+/// owner: whoever gets such a port must not be reached by them.
+class FormerOwners {
+  public:
+    /// Whether this change gives somebody a port that another reservation had last.
+    [[nodiscard]] bool are_succeeded(const ReservationDifference& change) const;
+    /// Remembers which ports are given up by this change.
+    void follow(const ReservationDifference& change);
+    /// Nobody has left any contacts: they were all forgotten.
+    void forget() { left_ = {}; }
+
+  private:
+    std::array<std::vector<bool>, 2> left_;  // per protocol, by port; empty: none
+};
+
+}  // namespace porthole
