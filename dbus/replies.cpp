@@ -80,6 +80,7 @@ ConflictRow to_row(const Conflict& conflict) {
     if (conflict.evidence.flows != 0) {
         evidence["flows"] = static_cast<std::uint32_t>(conflict.evidence.flows);
     }
+    if (!conflict.evidence.command.empty()) evidence["command"] = conflict.evidence.command;
     if (conflict.evidence.used) evidence["used-port"] = conflict.evidence.used->value();
     return {conflict.id,
             to_text(cause),

@@ -3,14 +3,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <vector>
 
 #include <arpa/inet.h>
-#include <libnftnl/set.h>
 
 #include "elements.hpp"
 #include "message.hpp"
+#include "set_dump.hpp"
 
 namespace porthole::nft {
 namespace {
@@ -33,36 +32,17 @@ std::optional<Contact> decode_key(std::span<const std::uint8_t> key) {
     return Contact{{Protocol{key[0]}, *external}, Address::v4(ntohl(remote))};
 }
 
-void decode_elements(const nlmsghdr* message, KnownContacts& known) {
-    const std::unique_ptr<nftnl_set, Free<nftnl_set_free>> set(nftnl_set_alloc());
-    if (!set) throw std::bad_alloc();
-    if (nftnl_set_elems_nlmsg_parse(message, set.get()) < 0) return;
-    const auto each = [](nftnl_set_elem* element, void* result) {
-        std::uint32_t length = 0;
-        const auto* key = static_cast<const std::uint8_t*>(
-            nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &length));
-        const auto contact = key != nullptr ? decode_key({key, length}) : std::nullopt;
-        if (!contact) return 0;
-        static_cast<KnownContacts*>(result)->insert_or_assign(
-            *contact,
-            std::chrono::milliseconds(nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION)));
-        return 0;
-    };
-    nftnl_set_elem_foreach(set.get(), each, &known);
-}
-
 }  // namespace
 
 KnownContacts list_contacts(netlink::Connection& connection) {
     KnownContacts known;
-    connection.dump(
-        "list set inet porthole contacts", NFNL_SUBSYS_NFTABLES << 8U | NFT_MSG_GETSETELEM,
-        [](nlmsghdr* message) {
-            put_header(message);
-            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
-            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, sets::contacts);
+    dump_set(
+        connection, sets::contacts,
+        [&known](const DumpedElement& element) {
+            if (const auto contact = decode_key(element.key)) {
+                known.insert_or_assign(*contact, element.expires);
+            }
         },
-        [&known](const nlmsghdr* message) { decode_elements(message, known); },
         [&known] { known.clear(); });
     return known;
 }

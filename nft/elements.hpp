@@ -19,7 +19,9 @@ constexpr auto host_ports = "host-ports";    ///< protocol . external port, owne
 /// The same, of those only whose filtering is not address-dependent.
 constexpr auto endpoint_independent = "endpoint-independent";
 constexpr auto address_and_port_dependent = "address-and-port-dependent";
-constexpr auto contacts = "contacts";    ///< protocol . remote . external port
+constexpr auto contacts = "contacts";  ///< protocol . remote . external port
+/// protocol . external port that was sent on to its owner, until a packet for it gets through
+constexpr auto undelivered = "undelivered";
 constexpr auto learners = "learners";    ///< source: how many contacts it has made lately
 constexpr auto own_ports = "own-ports";  ///< protocol . port of the gateway's
 constexpr auto ports = "ports";          ///< protocol . port that anybody has on any side
@@ -39,6 +41,8 @@ constexpr std::uint32_t contacts_at_once = 400;
 constexpr std::uint32_t contacts_per_second = 1;
 static_assert(contacts_at_once + contacts_per_second * contact_lifetime.count() ==
               most_contacts_of_a_host);
+/// Whoever was not let through once is tried again within this time, or does not matter any more.
+constexpr std::chrono::seconds undelivered_lifetime{3600};
 /// Of all hosts together.
 constexpr std::uint32_t most_contacts = 131072;
 

@@ -16,6 +16,7 @@
 #include "message.hpp"
 #include "netlink/message.hpp"
 #include "netlink/socket.hpp"
+#include "obstruction.hpp"
 #include "port_use.hpp"
 #include "skeleton.hpp"
 
@@ -204,6 +205,12 @@ void FirewallTable::remember(std::span<const Contact> contacts) {
     if (auto batch = encode_renewal(contacts, list_contacts(connection_))) {
         execute(*std::move(batch), can_be_quiet(contacts.size()));
     }
+}
+
+Obstruction FirewallTable::obstruction() {
+    Obstruction found{list_undelivered(connection_), {}};
+    if (!found.ports.empty()) found.chains = list_forward_policies(connection_);
+    return found;
 }
 
 FirewallCounters FirewallTable::counters() {

@@ -138,12 +138,28 @@ Rule& Rule::new_flow() {
     return compare(NFT_CMP_EQ, state, sizeof(state));
 }
 
-Rule& Rule::original_source(nft_ct_keys what, Register to) {
+Rule& Rule::original(nft_ct_keys what, Register to) {
     auto* load = append("ct");
     nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, what);
     nftnl_expr_set_u8(load, NFTNL_EXPR_CT_DIR, IP_CT_DIR_ORIGINAL);
     nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, number(to));
     return *this;
+}
+
+Rule& Rule::destination_translated() {
+    auto* load = append("ct");
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
+    nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, key);
+    constexpr std::uint32_t mask = IPS_DST_NAT;
+    constexpr std::uint32_t none = 0;
+    auto* bits = append("bitwise");
+    nftnl_expr_set_u32(bits, NFTNL_EXPR_BITWISE_SREG, key);
+    nftnl_expr_set_u32(bits, NFTNL_EXPR_BITWISE_DREG, key);
+    nftnl_expr_set_u32(bits, NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_BOOL);
+    nftnl_expr_set_u32(bits, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
+    nftnl_expr_set(bits, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
+    nftnl_expr_set(bits, NFTNL_EXPR_BITWISE_XOR, &none, sizeof(none));
+    return compare(NFT_CMP_NEQ, 0, sizeof(none));
 }
 
 Rule& Rule::counter(const char* name) {
@@ -168,10 +184,10 @@ Rule& Rule::enter(int verdict, const char* chain) {
     return *this;
 }
 
-Rule& Rule::add_to_set(const char* set) {
+Rule& Rule::update_set(nft_dynset_ops operation, const char* set, Register from) {
     auto* expression = append("dynset");
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_SREG_KEY, key);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_SREG_KEY, number(from));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_DYNSET_OP, operation);
     nftnl_expr_set_str(expression, NFTNL_EXPR_DYNSET_SET_NAME, set);
     return *this;
 }

@@ -53,16 +53,24 @@ class Rule {
     Rule& map(const char* map, Register to);
     /// ct state == new: a packet of a flow that was never replied to, in its original direction.
     Rule& new_flow();
-    /// ct original ip saddr or ct original proto-src, into a register.
-    Rule& original_source(nft_ct_keys key, Register to);
+    /// ct original ip saddr, proto-src or proto-dst, into a register.
+    Rule& original(nft_ct_keys key, Register to);
+    /// ct status dnat
+    Rule& destination_translated();
     /// counter name "NAME"
     Rule& counter(const char* name);
     Rule& verdict(int verdict);
     /// jump CHAIN or goto CHAIN
     Rule& jump(const char* chain) { return enter(NFT_JUMP, chain); }
     Rule& go_to(const char* chain) { return enter(NFT_GOTO, chain); }
-    /// add @SET { KEY }, the key being in the first register. A full set ends the rule.
-    Rule& add_to_set(const char* set);
+    /// add @SET { KEY }, the key being in this register and the next. A full set ends the rule.
+    Rule& add_to_set(const char* set, Register from = Register::first) {
+        return update_set(NFT_DYNSET_OP_ADD, set, from);
+    }
+    /// delete @SET { KEY }, the key being in the first register. Ends the rule if it is not there.
+    Rule& delete_from_set(const char* set) {
+        return update_set(NFT_DYNSET_OP_DELETE, set, Register::first);
+    }
     /// update @SET { KEY limit rate over PER_SECOND/second burst BURST packets }, the key being in
     /// the first register: matches once the key was seen more often. Not where the set is full.
     Rule& over_limit(const char* set, std::uint32_t per_second, std::uint32_t burst);
@@ -80,6 +88,7 @@ class Rule {
 
   private:
     Rule& enter(int verdict, const char* chain);
+    Rule& update_set(nft_dynset_ops operation, const char* set, Register from);
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
     nftnl_expr* append(const char* name);
     Rule& masquerade_to_ports(Register first, Register last);

@@ -89,10 +89,11 @@ constexpr std::uint32_t own_displaced_protocols_id = 6;
 constexpr std::uint32_t open_protocols_id = 7;
 constexpr std::uint32_t contacted_protocols_id = 8;
 constexpr std::uint32_t learnt_protocols_id = 9;
+constexpr std::uint32_t delivered_protocols_id = 10;
 constexpr std::array protocol_set_ids{
-    exact_protocols_id,    displaced_protocols_id, guarded_protocols_id,
-    collided_protocols_id, stopped_protocols_id,   own_displaced_protocols_id,
-    open_protocols_id,     contacted_protocols_id, learnt_protocols_id};
+    exact_protocols_id,   displaced_protocols_id,     guarded_protocols_id, collided_protocols_id,
+    stopped_protocols_id, own_displaced_protocols_id, open_protocols_id,    contacted_protocols_id,
+    learnt_protocols_id,  delivered_protocols_id};
 constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
 
 constexpr std::uint64_t milliseconds(std::chrono::milliseconds duration) {
@@ -138,6 +139,13 @@ constexpr std::array set_descriptions{
                    .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
                    .size = most_contacts,
                    .timeout_ms = milliseconds(contact_lifetime)},
+    // set undelivered { type inet_proto . inet_service; flags dynamic,timeout; … }
+    SetDescription{.name = sets::undelivered,
+                   .key_type = joined_types({DataType::inet_proto, DataType::inet_service}),
+                   .key_length = 8,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = all_ports,
+                   .timeout_ms = milliseconds(undelivered_lifetime)},
     // set learners { type ipv4_addr; flags dynamic,timeout; … }
     SetDescription{.name = sets::learners,
                    .key_type = joined_types({DataType::ipv4_addr}),
@@ -407,8 +415,8 @@ void add_guard_rules(netlink::Batch& batch) {
         .meta(NFT_META_L4PROTO)
         .in_anonymous(guarded_protocols_id)
         .meta(NFT_META_L4PROTO, Register::first)
-        .original_source(NFT_CT_SRC_IP, Register::second)
-        .original_source(NFT_CT_PROTO_SRC, Register::third)
+        .original(NFT_CT_SRC_IP, Register::second)
+        .original(NFT_CT_PROTO_SRC, Register::third)
         .port(End::source, Register::fourth)
         .in(sets::exact_flows)
         .go_to(learning)
@@ -425,7 +433,7 @@ void add_guard_rules(netlink::Batch& batch) {
             .ipv4()
             .ipv4_address(End::source)
             .in(sets::wan_addresses)
-            .original_source(NFT_CT_SRC_IP, Register::first)
+            .original(NFT_CT_SRC_IP, Register::first)
             .not_in(sets::wan_addresses)
             .jump(stopped)
             .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
@@ -436,8 +444,8 @@ void add_guard_rules(netlink::Batch& batch) {
         .meta(NFT_META_L4PROTO)
         .in_anonymous(stopped_protocols_id)
         .meta(NFT_META_L4PROTO, Register::first)
-        .original_source(NFT_CT_SRC_IP, Register::second)
-        .original_source(NFT_CT_PROTO_SRC, Register::third)
+        .original(NFT_CT_SRC_IP, Register::second)
+        .original(NFT_CT_PROTO_SRC, Register::third)
         .add_to_set(sets::collided)
         .add_to(batch,
                 "meta l4proto { tcp, udp } add @collided { meta l4proto . ct original ip saddr . "
@@ -479,7 +487,7 @@ void add_learning_rules(netlink::Batch& batch) {
         .add_to(batch, "meta l4proto . ip daddr . th sport @contacts return");
     Rule(learning)
         .ipv4()
-        .original_source(NFT_CT_SRC_IP, Register::first)
+        .original(NFT_CT_SRC_IP, Register::first)
         .over_limit(sets::learners, contacts_per_second, contacts_at_once)
         .counter(counters::contacts_refused)
         .verdict(NFT_RETURN)
@@ -524,9 +532,13 @@ void add_to_owner_rules(netlink::Batch& batch) {
             .meta(NFT_META_L4PROTO, Register::first)
             .port(End::destination, Register::second)
             .map(sets::owners, Register::first)
+            .meta(NFT_META_L4PROTO, Register::third)
+            .port(End::destination, Register::fourth)
+            .add_to_set(sets::undelivered, Register::third)
             .dnat_ipv4_to(Register::first, Register::second)
             .add_to(batch, text +
                                " meta l4proto { tcp, udp } "
+                               "add @undelivered { meta l4proto . th dport } "
                                "dnat ip to meta l4proto . th dport map @owners");
     };
     Rule open(inbound);
@@ -549,6 +561,19 @@ void add_to_owner_rules(netlink::Batch& batch) {
         .in(sets::contacts);
     send_to_owner(contacted, contacted_protocols_id,
                   "meta l4proto . ip saddr . th dport @contacts");
+    // What gets here has got past everybody's forward chains.
+    Rule(source_nat)
+        .destination_translated()
+        .meta(NFT_META_IIFNAME)
+        .in(sets::wans)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(delivered_protocols_id)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_PROTO_DST, Register::second)
+        .delete_from_set(sets::undelivered)
+        .add_to(batch,
+                "ct status dnat iifname @wans meta l4proto { tcp, udp } "
+                "delete @undelivered { meta l4proto . ct original proto-dst }");
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it

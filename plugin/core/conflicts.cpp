@@ -8,13 +8,14 @@
 namespace porthole {
 namespace {
 
-constexpr std::array<std::pair<ConflictCause, std::string_view>, 6> cause_names{{
+constexpr std::array<std::pair<ConflictCause, std::string_view>, 7> cause_names{{
     {ConflictCause::port_wanted_twice, "port-wanted-twice"},
     {ConflictCause::overload, "overload"},
     {ConflictCause::remapped, "remapped"},
     {ConflictCause::own_listener, "own-listener"},
     {ConflictCause::foreign_nat, "foreign-nat"},
     {ConflictCause::answered_inbound, "answered-inbound"},
+    {ConflictCause::foreign_firewall, "foreign-firewall"},
 }};
 
 }  // namespace
@@ -54,6 +55,9 @@ std::string explanation(const Conflict& conflict) {
                    to_text(port) +
                    ": another rule translates them first (nft list ruleset; a nat " +
                    "chain in postrouting with a priority below srcnat - 10)";
+        case ConflictCause::foreign_firewall:
+            return "those outside who may come in on port " + to_text(port) + " do not reach " +
+                   owner + ": " + other + " stops them; this opens it: " + evidence.command;
         case ConflictCause::answered_inbound:
             break;
     }
@@ -70,6 +74,8 @@ std::vector<std::string> actions(const Conflict& conflict) {
             return {"wait", "reserve"};
         case ConflictCause::foreign_nat:
             return {"change-foreign-rule", "exempt"};
+        case ConflictCause::foreign_firewall:
+            return {"open-foreign-firewall"};
         case ConflictCause::own_listener:
         case ConflictCause::answered_inbound:
             break;

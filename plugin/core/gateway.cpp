@@ -225,6 +225,11 @@ void Gateway::digest(const Look& look) {
     const auto now = clock_();
     saw({look.seen, false});
     observations_.take(look, now);
+    try {
+        observations_.take(firewall_.obstruction());
+    } catch (const KernelFailure& failure) {
+        log::warning("obstruction-unknown", "{}", failure.what());
+    }
     // Whoever uses the port of a claim keeps it while he does: the claim is in force afterwards.
     commit(reservations_.hold_back(observations_.overloaded()));
     forget_idle_claims(now);

@@ -50,6 +50,30 @@ void find_wanted_twice(const Reservations& reservations, Conflicts::Findings& fi
     }
 }
 
+// That accepts what was sent on to an owner, in the words of whoever has made the chain.
+std::string opening_command(const std::string& chain) {
+    if (chain == "ip filter FORWARD") {
+        return "iptables -I FORWARD -m conntrack --ctstate DNAT -j ACCEPT";
+    }
+    return "nft insert rule " + chain + " ct status dnat accept";
+}
+
+void find_obstructed(const Reservations& reservations, const Obstruction& obstruction,
+                     Conflicts::Findings& findings) {
+    for (const auto& port : obstruction.ports) {
+        const auto* row = reservations.find(port.protocol, port.port);
+        if (row == nullptr) continue;
+        const auto find = [&, owner = to_text(row->internal.host)](const std::string& who,
+                                                                   const std::string& command) {
+            findings[{ConflictCause::foreign_firewall, port, owner, who}].command = command;
+        };
+        if (obstruction.chains.empty()) find("another firewall", opening_command("TABLE CHAIN"));
+        for (const auto& chain : obstruction.chains) {
+            find("the chain " + chain, opening_command(chain));
+        }
+    }
+}
+
 }  // namespace
 
 void Observations::take(const Look& look, Time now) {
@@ -76,6 +100,7 @@ Conflicts::Findings Observations::findings(const Reservations& reservations,
     Conflicts::Findings findings;
     find_spared(reservations, spared_, findings);
     find_wanted_twice(reservations, findings);
+    find_obstructed(reservations, obstruction_, findings);
     // Once is an accident: the rules were away, or came after the flow.
     constexpr std::chrono::seconds too_long{5};
     for (const auto& [owner, corrected] : corrected_) {

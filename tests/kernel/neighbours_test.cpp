@@ -122,6 +122,47 @@ TEST_P(NeighbourRules, KeepTheirForwards) {
     EXPECT_TRUE(connection);
 }
 
+// A zone of fw4's without a redirect stops what was sent on to a host; what we ship opens it.
+class Fw4WithoutRedirects : public NeighbourRules {
+  protected:
+    [[nodiscard]] static std::string read(const std::string& file) {
+        std::ifstream stream(std::string(PORTHOLE_SOURCE_DIR "/") + file);
+        EXPECT_TRUE(stream) << file;
+        std::ostringstream text;
+        text << stream.rdbuf();
+        return text.str();
+    }
+    void load(const std::string& included) const {
+        auto rules = theirs();
+        for (const std::string redirect :
+             {"ct status dnat accept",
+              R"(iifname "wan" tcp dport 8080 dnat ip to 192.168.2.3:80)"}) {
+            rules.replace(rules.find(redirect), redirect.size(), "");
+        }
+        const std::string forward = "type filter hook forward priority filter; policy drop;\n";
+        rules.insert(rules.find(forward) + forward.size(), included);
+        lab::output_of(sites.gateway_a, {"nft", "-f", "-"},
+                       {.input = "add table inet fw4\ndelete table inet fw4\n" + rules});
+    }
+};
+
+TEST_P(Fw4WithoutRedirects, LetContactsInByTheIncludeThatWeShip) {
+    load("");
+    start();
+    ASSERT_EQ(lab::exchange(a1, remote, remote_end), at(addresses::a_wan, wireguard));
+    const UdpSocket other_port(sites.outside, 7001);
+    const auto comes_in = [&] {
+        other_port.send_to(at(addresses::a_wan, wireguard), "inbound");
+        return a1.receive("inbound", lab::Duration(100)).has_value();
+    };
+    EXPECT_FALSE(comes_in());
+    load(read("openwrt/nftables.d/chain-pre/forward/50-porthole.nft"));
+    EXPECT_TRUE(comes_in());
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Fw4WithoutRedirects, testing::Values("fw4"),
+                         [](const auto& test) { return test.param; });
+
 INSTANTIATE_TEST_SUITE_P(Of, NeighbourRules, testing::Values("fw4", "firewalld", "docker"),
                          [](const auto& test) { return test.param; });
 

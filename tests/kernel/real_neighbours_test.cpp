@@ -264,6 +264,41 @@ TEST_P(RealNeighbours, ComeLater) {
     EXPECT_EQ(neighbour->rules(), beside_us);
 }
 
+// Whom a host has contacted comes in: firewalld lets through what was sent on to a host, the chain
+// FORWARD of iptables has to be opened, and the conflict says how.
+TEST_P(RealNeighbours, LetContactsIn) {
+    neighbour->begin();
+    start();
+    ASSERT_EQ(lab::exchange(a1, remote.socket, remote.address), at(addresses::a_wan, wireguard));
+    const UdpSocket other_port(sites.outside, 7001);
+    const auto comes_in = [&] {
+        other_port.send_to(at(addresses::a_wan, wireguard), "inbound");
+        return a1.receive("inbound", lab::Duration(100)).has_value();
+    };
+    const auto stopped = [&] {
+        auto rows = client->conflicts();
+        std::erase_if(rows,
+                      [](const auto& row) { return row.template get<1>() != "foreign-firewall"; });
+        return rows;
+    };
+    const bool closed = GetParam() == iptables;
+    EXPECT_EQ(comes_in(), !closed);
+    if (closed) {
+        // The gateway's own ports make it look at all flows: no need to wait for its minute.
+        std::vector<UdpSocket> own;
+        ASSERT_TRUE(lab::comes_true([&] {
+            own.emplace_back(sites.gateway_a, static_cast<std::uint16_t>(7100 + own.size()));
+            return lab::comes_true([&] { return !stopped().empty(); }, lab::Duration(4000));
+        }));
+        const auto row = stopped().at(0);
+        EXPECT_EQ(row.get<4>(), wireguard);
+        const auto command = row.get<8>().at("command").get<std::string>();
+        lab::output_of(sites.gateway_a, {"sh", "-c", command});
+        EXPECT_TRUE(lab::comes_true(comes_in)) << command;
+    }
+    EXPECT_TRUE(lab::comes_true([&] { return stopped().empty(); }));
+}
+
 class ReloadedNeighbours : public RealNeighbours {};
 
 TEST_P(ReloadedNeighbours, LeaveUsAlone) {

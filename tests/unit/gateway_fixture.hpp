@@ -61,6 +61,7 @@ class FailingFirewall : public FirewallBackend {
     void remember(std::span<const Contact> contacts) override {
         remembered.insert(remembered.end(), contacts.begin(), contacts.end());
     }
+    Obstruction obstruction() override { return obstructed; }
     FirewallCounters counters() override { return {}; }
 
     void forget_calls() {
@@ -72,6 +73,7 @@ class FailingFirewall : public FirewallBackend {
     int replaced = 0;
     std::vector<FirewallDifference> applied;
     std::vector<Contact> remembered;
+    Obstruction obstructed;
     std::deque<Outcome> outcomes;  ///< of the next calls; success after that
 
   private:

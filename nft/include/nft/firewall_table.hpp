@@ -28,6 +28,7 @@ class FirewallTable : public FirewallBackend {
     void replace(const Firewall& firewall) override;
     [[nodiscard]] bool apply(const FirewallDifference& difference) override;
     void remember(std::span<const Contact> contacts) override;
+    [[nodiscard]] Obstruction obstruction() override;
     [[nodiscard]] FirewallCounters counters() override;
 
     /// For poll(2): readable when there is news of tables; -1 where nobody watches.

@@ -21,13 +21,14 @@ enum class ConflictCause : std::uint8_t {
     own_listener,       ///< the gateway itself receives on a reserved port
     foreign_nat,        ///< the owner's flows go wrong again and again: another rule decides first
     answered_inbound,   ///< the gateway has answered somebody outside who came for the port
+    foreign_firewall,   ///< another firewall's rules stop who may come in to the owner
 };
 
 template <>
 struct TextForm<ConflictCause> {
     static constexpr std::string_view allowed =
         "\"port-wanted-twice\", \"overload\", \"remapped\", \"own-listener\", "
-        "\"foreign-nat\" or \"answered-inbound\"";
+        "\"foreign-nat\", \"answered-inbound\" or \"foreign-firewall\"";
     static std::optional<ConflictCause> parse(std::string_view text);
     static std::string format(const ConflictCause& cause);
 };
@@ -37,7 +38,7 @@ struct Finding {
     ConflictCause cause;
     ProtocolPort port;  ///< outside
     std::string owner;  ///< whose port it is: a host, or "gateway"
-    std::string other;  ///< who is in the way: "HOST:PORT", or "gateway"
+    std::string other;  ///< who is in the way: "HOST:PORT", "gateway", or a chain of others
     auto operator<=>(const Finding&) const = default;
 };
 
@@ -47,6 +48,7 @@ struct Evidence {
     std::size_t flows = 0;  ///< how many there are
     /// The port outside that a flow or a claim has instead.
     std::optional<Port> used = std::nullopt;
+    std::string command = {};  ///< what an administrator would type to end it; may be empty
     bool operator==(const Evidence&) const = default;
 };
 

@@ -16,8 +16,11 @@ class Observations {
   public:
     /// Takes in the newest look.
     void take(const Look& look, Time now);
-    /// No flow stands against the reservations.
-    [[nodiscard]] bool fine() const { return spared_.empty() && corrected_.empty(); }
+    void take(Obstruction obstruction) { obstruction_ = std::move(obstruction); }
+    /// Nothing stands against the reservations.
+    [[nodiscard]] bool fine() const {
+        return spared_.empty() && corrected_.empty() && obstruction_.ports.empty();
+    }
     /// The external ports that live flows use although they are claimed for others.
     [[nodiscard]] std::set<ProtocolPort> overloaded() const;
     /// Everything that keeps the promises from being kept: by the last looks, and by the
@@ -31,6 +34,7 @@ class Observations {
         Time since;
         Port used;
     };
+    Obstruction obstruction_;
     std::vector<SparedFlow> spared_;           // found by the last look
     std::map<Sighting, Corrected> corrected_;  // owners who were wrong at every look since then
 };

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -124,6 +125,14 @@ struct FirewallCounters {
     bool operator==(const FirewallCounters&) const = default;
 };
 
+/// What stands between those outside who may come in and the owners of the ports.
+struct Obstruction {
+    std::vector<ProtocolPort> ports;  ///< packets for them were sent on, and none got through
+    /// Others' chains that drop what they forward unless a rule accepts it: "inet fw4 forward".
+    std::vector<std::string> chains;
+    bool operator==(const Obstruction&) const = default;
+};
+
 /// The packet filter, as the gateway needs it. Each call is one transaction in the kernel:
 /// it is applied as a whole or, when it throws, not at all; after a FirewallDrift it may be either.
 class FirewallBackend {
@@ -145,6 +154,8 @@ class FirewallBackend {
     /// Adds contacts that the packet path has not learnt, and renews those that it would forget
     /// soon. Throws KernelFailure; then some of them may be forgotten before the next call.
     virtual void remember(std::span<const Contact> contacts) = 0;
+    /// Nothing where all gets through. Throws KernelFailure.
+    [[nodiscard]] virtual Obstruction obstruction() = 0;
     /// Zeros where there is no table. Throws KernelFailure.
     [[nodiscard]] virtual FirewallCounters counters() = 0;
 };

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/firewall.hpp"
+#include "netlink/connection.hpp"
+
+namespace porthole::nft {
+
+/// The ports that packets were sent on for a while ago, and none of them got through. Throws
+/// KernelFailure.
+std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection);
+
+/// The base chains of other tables in the forward hook for IPv4 whose policy is to drop, as in
+/// "inet fw4 forward". Throws KernelFailure.
+std::vector<std::string> list_forward_policies(netlink::Connection& connection);
+
+}  // namespace porthole::nft
