@@ -80,6 +80,14 @@ void throw_if_drifted(const netlink::BatchFailure& failure) {
     throw FirewallDrift(drifted->command, drifted->error, drifted->detail);
 }
 
+// A kernel without CONFIG_NF_CONNTRACK_TIMEOUT does not know this kind of object. Whatever else
+// failed did so for want of it.
+bool lacks_timeouts(const netlink::BatchFailure& failure) {
+    const auto& first = failure.failures().front();
+    return first.command == add_timeout_command &&
+           (first.error == ENOENT || first.error == EOPNOTSUPP);
+}
+
 template <typename T>
 std::size_t size_after(std::size_t size, const SetDifference<T>& difference) {
     return size + difference.added.size() - difference.removed.size();
@@ -133,7 +141,13 @@ void FirewallTable::replace(const Firewall& firewall) {
     auto content = std::make_unique<Content>(firewall);
     const bool quietly = can_be_quiet(firewall.mappings.size());
     unsure_ = false;  // whatever was done to the table before
-    execute(encode_replacement(firewall, counters()), quietly);
+    try {
+        execute(encode_replacement(firewall, counters(), has_timeouts_), quietly);
+    } catch (const netlink::BatchFailure& failure) {
+        if (!has_timeouts_ || !lacks_timeouts(failure)) throw;
+        has_timeouts_ = false;
+        execute(encode_replacement(firewall, counters(), has_timeouts_), quietly);
+    }
     content_ = std::move(content);
 }
 
@@ -228,9 +242,9 @@ FirewallCounters FirewallTable::counters() {
 }
 
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
-                                           const FirewallCounters& counted) {
+                                           const FirewallCounters& counted, bool timeouts) {
     auto batch = transaction();
-    replace_skeleton(batch, shape_for(firewall.scope, firewall.mappings.size()), counted);
+    replace_skeleton(batch, shape_for(firewall.scope, firewall.mappings.size(), timeouts), counted);
     edit_interfaces(batch, Edit::add, sets::wans, firewall.scope.wans);
     edit_interfaces(batch, Edit::add, sets::masquerade_wans, firewall.scope.masquerade_wans);
     edit_networks(batch, Edit::add, sets::nat_sources, firewall.scope.nat_sources);

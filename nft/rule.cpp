@@ -162,9 +162,9 @@ Rule& Rule::destination_translated() {
     return compare(NFT_CMP_NEQ, 0, sizeof(none));
 }
 
-Rule& Rule::counter(const char* name) {
+Rule& Rule::object(std::uint32_t type, const char* name) {
     auto* expression = append("objref");
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_OBJREF_IMM_TYPE, type);
     nftnl_expr_set_str(expression, NFTNL_EXPR_OBJREF_IMM_NAME, name);
     return *this;
 }

@@ -58,7 +58,9 @@ class Rule {
     /// ct status dnat
     Rule& destination_translated();
     /// counter name "NAME"
-    Rule& counter(const char* name);
+    Rule& counter(const char* name) { return object(NFT_OBJECT_COUNTER, name); }
+    /// ct timeout set "NAME": for the flow's other packets, if this is its first one.
+    Rule& ct_timeout(const char* name) { return object(NFT_OBJECT_CT_TIMEOUT, name); }
     Rule& verdict(int verdict);
     /// jump CHAIN or goto CHAIN
     Rule& jump(const char* chain) { return enter(NFT_JUMP, chain); }
@@ -87,6 +89,7 @@ class Rule {
     void add_to(netlink::Batch& batch, const std::string& text) const;
 
   private:
+    Rule& object(std::uint32_t type, const char* name);
     Rule& enter(int verdict, const char* chain);
     Rule& update_set(nft_dynset_ops operation, const char* set, Register from);
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);

@@ -294,6 +294,30 @@ void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets)
         [&counter](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, counter.get()); });
 }
 
+void add_timeout(netlink::Batch& batch, std::chrono::seconds timeout) {
+    const std::unique_ptr<nftnl_obj, Free<nftnl_obj_free>> object(nftnl_obj_alloc());
+    if (!object) throw std::bad_alloc();
+    const auto seconds = static_cast<std::uint32_t>(timeout.count());
+    const std::array policy{seconds, seconds};  // unreplied, replied
+    nftnl_obj_set_str(object.get(), NFTNL_OBJ_TABLE, table_name);
+    nftnl_obj_set_str(object.get(), NFTNL_OBJ_NAME, reserved_timeout);
+    nftnl_obj_set_u32(object.get(), NFTNL_OBJ_TYPE, NFT_OBJECT_CT_TIMEOUT);
+    nftnl_obj_set_u16(object.get(), NFTNL_OBJ_CT_TIMEOUT_L3PROTO, NFPROTO_IPV4);
+    nftnl_obj_set_u8(object.get(), NFTNL_OBJ_CT_TIMEOUT_L4PROTO,
+                     static_cast<std::uint8_t>(Protocol::udp));
+    nftnl_obj_set_data(object.get(), NFTNL_OBJ_CT_TIMEOUT_ARRAY, policy.data(), sizeof(policy));
+    add_message(
+        batch, add_timeout_command, NFT_MSG_NEWOBJ, NLM_F_CREATE,
+        [&object](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, object.get()); });
+}
+
+// ct timeout set "reserved"; it leaves flows of TCP alone.
+std::string set_timeout(Rule& rule, const Shape& shape) {
+    if (!shape.udp_timeout) return {};
+    rule.ct_timeout(reserved_timeout);
+    return "ct timeout set \"reserved\" ";
+}
+
 // What every flow must be that this chain translates: it leaves through a WAN, and neither comes
 // from the gateway itself (its sockets' flows come from no interface, its tunnels' from themselves)
 // nor goes to an exempt destination. The rule knows already that it is IPv4.
@@ -356,10 +380,11 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .ipv4_address(End::source)
         .in(sets::nat_sources)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(exact_protocols_id)
-        .masquerade_to_port(Register::fifth)
+        .in_anonymous(exact_protocols_id);
+    const auto timeout = set_timeout(owned, shape);
+    owned.masquerade_to_port(Register::fifth)
         .add_to(batch, std::string(translated_text) +
-                           "ip saddr @nat-sources meta l4proto { tcp, udp } "
+                           "ip saddr @nat-sources meta l4proto { tcp, udp } " + timeout +
                            "masquerade to :meta l4proto . ip saddr . th sport map @exact");
     if (shape.watched) {
         // An IP header with all its options, and the ports.
@@ -511,7 +536,7 @@ void add_learning_rules(netlink::Batch& batch) {
 // Who may come in unasked goes to the owner; everybody else goes where he went without us: to a
 // port forward of others', or to the gateway, where he is stopped. It is a nat chain: established
 // flows do not pay for it.
-void add_to_owner_rules(netlink::Batch& batch) {
+void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
     Rule(to_owner)
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::destination, Register::second)
@@ -525,8 +550,7 @@ void add_to_owner_rules(netlink::Batch& batch) {
         .add_to(batch,
                 "meta l4proto . th dport @host-ports iifname @wans ip daddr @wan-addresses "
                 "jump inbound");
-    const auto send_to_owner = [&batch](Rule& rule, std::uint32_t protocols,
-                                        const std::string& text) {
+    const auto send_to_owner = [&](Rule& rule, std::uint32_t protocols, const std::string& text) {
         rule.meta(NFT_META_L4PROTO)
             .in_anonymous(protocols)
             .meta(NFT_META_L4PROTO, Register::first)
@@ -534,12 +558,13 @@ void add_to_owner_rules(netlink::Batch& batch) {
             .map(sets::owners, Register::first)
             .meta(NFT_META_L4PROTO, Register::third)
             .port(End::destination, Register::fourth)
-            .add_to_set(sets::undelivered, Register::third)
-            .dnat_ipv4_to(Register::first, Register::second)
+            .add_to_set(sets::undelivered, Register::third);
+        const auto timeout = set_timeout(rule, shape);
+        rule.dnat_ipv4_to(Register::first, Register::second)
             .add_to(batch, text +
                                " meta l4proto { tcp, udp } "
-                               "add @undelivered { meta l4proto . th dport } "
-                               "dnat ip to meta l4proto . th dport map @owners");
+                               "add @undelivered { meta l4proto . th dport } " +
+                               timeout + "dnat ip to meta l4proto . th dport map @owners");
     };
     Rule open(inbound);
     open.ipv4()
@@ -599,14 +624,15 @@ void add_unsolicited_rules(netlink::Batch& batch) {
 
 }  // namespace
 
-Shape shape_for(const Scope& scope, std::size_t mappings) {
+Shape shape_for(const Scope& scope, std::size_t mappings, bool timeouts) {
     const bool few_watched =
         !scope.watched ||
         scope.watched->last().value() - scope.watched->first().value() < most_watched;
     return {.pool = scope.pool,
             .masquerades = !scope.masquerade_wans.empty(),
             .watched = scope.watched,
-            .capacity = mappings <= usual_capacity && few_watched ? usual_capacity : all_ports};
+            .capacity = mappings <= usual_capacity && few_watched ? usual_capacity : all_ports,
+            .udp_timeout = timeouts ? std::optional(scope.udp_timeout) : std::nullopt};
 }
 
 void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted) {
@@ -615,6 +641,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);
     add_counter(batch, counters::contacts_refused, counted.contacts_refused);
+    if (shape.udp_timeout) add_timeout(batch, *shape.udp_timeout);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
     for (const auto id : protocol_set_ids) {
         add_set(batch, protocol_set(id), shape.capacity);
@@ -624,7 +651,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_source_nat_rules(batch, shape);
     add_guard_rules(batch);
     add_learning_rules(batch);
-    add_to_owner_rules(batch);
+    add_to_owner_rules(batch, shape);
     add_unsolicited_rules(batch);
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
+#include <optional>
+
 #include "core/firewall.hpp"
 #include "netlink/batch.hpp"
 
@@ -14,6 +17,10 @@ constexpr auto guarded = "guarded";
 constexpr auto contacts_refused = "contacts-refused";
 }  // namespace counters
 
+/// The ct timeout object of the table.
+constexpr auto reserved_timeout = "reserved";
+constexpr auto add_timeout_command = "add ct timeout inet porthole reserved";
+
 /// What is in the table's rules and sets themselves, and not looked up by them: another one takes
 /// another table.
 struct Shape {
@@ -21,14 +28,16 @@ struct Shape {
     bool masquerades = false;                         ///< has a rule for the other flows
     std::optional<PortRange> watched = std::nullopt;  ///< UDP; new flows from there are logged
     std::uint32_t capacity = 0;                       ///< how many mappings there is room for
+    /// Of reserved ports' flows; nothing: the kernel has no timeouts of flows' own.
+    std::optional<std::chrono::seconds> udp_timeout = std::nullopt;
     bool operator==(const Shape&) const = default;
 };
 
 /// The group of NFLOG (nfnetlink_log) that the table reports new flows from watched ports to.
 constexpr std::uint16_t watch_group = 51820;
 
-/// The shape of a table for that many mappings in this scope.
-Shape shape_for(const Scope& scope, std::size_t mappings);
+/// The shape of a table for that many mappings in this scope. `timeouts`: the kernel has them.
+Shape shape_for(const Scope& scope, std::size_t mappings, bool timeouts = true);
 
 /// Appends the commands that put an empty table `inet porthole` with all its sets, chains and rules
 /// in the place of the one that is there, if any. `counted`: where counting goes on.

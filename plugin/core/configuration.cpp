@@ -127,14 +127,15 @@ class Reader {
 
     // A whole number from 1 on.
     std::optional<std::int64_t> number(const toml::table& table, const std::string& path,
-                                       std::string_view key, std::int64_t most) {
+                                       std::string_view key, std::int64_t most,
+                                       std::int64_t least = 1) {
         const auto* node = table.get(key);
         if (node == nullptr) return std::nullopt;
-        const auto allowed = fmt::format("a number from 1 to {}", most);
+        const auto allowed = fmt::format("a number from {} to {}", least, most);
         const auto value = node->value_exact<std::int64_t>();
         if (!value) {
             mistyped(*node, join(path, key), allowed);
-        } else if (*value < 1 || *value > most) {
+        } else if (*value < least || *value > most) {
             refused(*node, join(path, key), std::to_string(*value), allowed);
         } else {
             return value;
@@ -227,13 +228,20 @@ void read_hosts(Reader& reader, const toml::table& root, Configuration& result) 
 void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
     const auto* nat = reader.table(root, "nat");
     if (nat == nullptr) return;
-    reader.only(*nat, "nat", {"masquerade", "pool", "sources", "exempt"});
+    reader.only(*nat, "nat", {"masquerade", "udp-timeout", "pool", "sources", "exempt"});
     reader.boolean(*nat, "nat", "masquerade", result.masquerade);
     const auto not_ipv4 = [](const Network& network) {
         if (network.address().family() == Family::ipv4) return std::string();
         return fmt::format("invalid \"{}\": expected an IPv4 network", to_text(network));
     };
     result.pool = reader.text<PortRange>(*nat, "nat", "pool").value_or(result.pool);
+    // RFC 4787 REQ-5: not less than two minutes.
+    constexpr std::int64_t least_seconds = 120;
+    constexpr std::int64_t most_seconds = 86400;
+    if (const auto timeout =
+            reader.number(*nat, "nat", "udp-timeout", most_seconds, least_seconds)) {
+        result.udp_timeout = std::chrono::seconds(*timeout);
+    }
     result.nat_sources = reader.list<Network>(*nat, "nat", "sources", not_ipv4);
     if (result.nat_sources && result.nat_sources->empty()) result.nat_sources.reset();
     result.nat_exempt =

@@ -366,6 +366,11 @@ GatewayStatus Gateway::status() const {
     if (!cannot_watch_.empty() && configuration_.claims.enabled) {
         status.warnings.push_back("no ports are claimed for hosts: " + cannot_watch_);
     }
+    if (!firewall_.has_timeouts()) {
+        status.warnings.emplace_back(
+            "nat.udp-timeout has no effect: the kernel has no conntrack timeouts "
+            "(CONFIG_NF_CONNTRACK_TIMEOUT)");
+    }
     if (diverged_) status.warnings.emplace_back("the rules in the kernel are not the right ones");
     for (const auto& port : own_ports_) {
         const auto* owner = reservations_.find(port.protocol, port.port);
@@ -454,8 +459,7 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
 bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
                     const Scope& scope) {
     try {
-        const bool same_table =
-            scope.pool == perimeter_.scope.pool && scope.watched == perimeter_.scope.watched;
+        const bool same_table = differ_in_lists_only(scope, perimeter_.scope);
         if (same_table && firewall_.apply(difference)) return false;
     } catch (const FirewallDrift& drift) {
         log::warning("table-rebuilt",

@@ -274,6 +274,7 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
     }
     sort_unique(scope.wan_addresses);
     scope.pool = configuration.pool;
+    scope.udp_timeout = configuration.udp_timeout;
     if (configuration.claims.enabled) scope.watched = configuration.claims.ports;
     if (configuration.masquerade) scope.masquerade_wans = wans;
     scope.wans = std::move(wans);

@@ -131,7 +131,8 @@ port = -1
              "8:12: nat.sources[0]: invalid \"192.168.2.1/24\": expected a network",
              "8:44: nat.sources[2]: invalid \"10.0.0.0/33\": expected a network",
              "9:11: nat.exempt[0]: invalid \"fd00::/8\": expected an IPv4 network",
-             "10:1: nat.mode: unknown key; allowed here: masquerade, pool, sources, exempt",
+             "10:1: nat.mode: unknown key; allowed here: masquerade, udp-timeout, pool, sources, "
+             "exempt",
              "12:8: reservation[0].host: invalid \"224.0.0.1\": expected the unicast",
              "13:12: reservation[0].protocol: invalid \"icmp\": expected \"udp\" or",
              "14:8: reservation[0].port: invalid \"0\": expected a port from 1 to 65535",

@@ -61,6 +61,7 @@ class FailingFirewall : public FirewallBackend {
     void remember(std::span<const Contact> contacts) override {
         remembered.insert(remembered.end(), contacts.begin(), contacts.end());
     }
+    bool has_timeouts() const override { return timeouts; }
     Obstruction obstruction() override { return obstructed; }
     FirewallCounters counters() override { return {}; }
 
@@ -74,6 +75,7 @@ class FailingFirewall : public FirewallBackend {
     std::vector<FirewallDifference> applied;
     std::vector<Contact> remembered;
     Obstruction obstructed;
+    bool timeouts = true;
     std::deque<Outcome> outcomes;  ///< of the next calls; success after that
 
   private:

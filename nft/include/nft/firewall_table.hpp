@@ -28,6 +28,7 @@ class FirewallTable : public FirewallBackend {
     void replace(const Firewall& firewall) override;
     [[nodiscard]] bool apply(const FirewallDifference& difference) override;
     void remember(std::span<const Contact> contacts) override;
+    [[nodiscard]] bool has_timeouts() const override { return has_timeouts_; }
     [[nodiscard]] Obstruction obstruction() override;
     [[nodiscard]] FirewallCounters counters() override;
 
@@ -49,11 +50,14 @@ class FirewallTable : public FirewallBackend {
     netlink::Connection connection_;
     std::unique_ptr<Content> content_;  // what was put into the kernel last
     bool unsure_ = false;
+    bool has_timeouts_ = true;  // until the kernel says otherwise
 };
 
-/// The batch that replace() sends: the table, its chains and rules, and all elements.
+/// The batch that replace() sends: the table, its chains and rules, and all elements. `timeouts`:
+/// the kernel has them.
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
-                                           const FirewallCounters& counted = {});
+                                           const FirewallCounters& counted = {},
+                                           bool timeouts = true);
 /// The batch that apply() sends after `from` was put there: elements only.
 netlink::FinalizedBatch encode_difference(const Firewall& from,
                                           const FirewallDifference& difference);

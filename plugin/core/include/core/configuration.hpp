@@ -31,6 +31,7 @@ struct Configuration {
     std::optional<std::vector<Network>> nat_sources;  ///< nothing: the LANs' private networks
     std::vector<Network> nat_exempt;
     PortRange pool = default_pool;
+    std::chrono::seconds udp_timeout = default_udp_timeout;  ///< of reserved ports' flows
     ClaimPolicy claims;
     std::vector<std::filesystem::path> lease_files = default_lease_files();
     std::vector<StaticReservation> reservations;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,6 +48,9 @@ constexpr std::size_t most_contacts_of_a_host = 1000;
 /// The external ports that displaced flows leave from; nobody can reserve them.
 constexpr auto default_pool = *PortRange::from(Port::constant<61440>(), Port::constant<65535>());
 
+/// How long conntrack keeps an idle UDP flow of a reserved port (RFC 4787 REQ-5 recommends it).
+constexpr std::chrono::seconds default_udp_timeout{300};
+
 /// Where and how the NAT applies. Every list is sorted and without duplicates; networks do not
 /// overlap.
 struct Scope {
@@ -62,8 +66,14 @@ struct Scope {
     PortRange pool = default_pool;  ///< what displaced flows leave from
     /// UDP ports from which new flows of hosts are reported, unless a mapping has them.
     std::optional<PortRange> watched = std::nullopt;
+    std::chrono::seconds udp_timeout = default_udp_timeout;  ///< of new flows of reserved ports
     bool operator==(const Scope&) const = default;
 };
+
+/// Whether a FirewallDifference leads from one to the other: it changes lists only.
+inline bool differ_in_lists_only(const Scope& a, const Scope& b) {
+    return a.pool == b.pool && a.watched == b.watched && a.udp_timeout == b.udp_timeout;
+}
 
 /// Everything that Porthole wants to be in the kernel's packet filter.
 struct Firewall {
@@ -82,7 +92,7 @@ struct SetDifference {
     bool operator==(const SetDifference&) const = default;
 };
 
-/// The way from one Firewall to another with the same pool and the same watched ports.
+/// The way from one Firewall to another whose scopes differ in lists only.
 struct FirewallDifference {
     SetDifference<InterfaceName> wans = {};
     SetDifference<InterfaceName> masquerade_wans = {};
@@ -154,6 +164,8 @@ class FirewallBackend {
     /// Adds contacts that the packet path has not learnt, and renews those that it would forget
     /// soon. Throws KernelFailure; then some of them may be forgotten before the next call.
     virtual void remember(std::span<const Contact> contacts) = 0;
+    /// False where the kernel has no timeouts of flows' own: those of all flows apply.
+    [[nodiscard]] virtual bool has_timeouts() const = 0;
     /// Nothing where all gets through. Throws KernelFailure.
     [[nodiscard]] virtual Obstruction obstruction() = 0;
     /// Zeros where there is no table. Throws KernelFailure.
