@@ -3,6 +3,7 @@
 
 #include <array>
 #include <new>
+#include <utility>
 
 #include <libnftnl/expr.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -223,23 +224,49 @@ Rule& Rule::masquerade_to_ports(Register first, Register last) {
 
 Rule& Rule::masquerade_to_port(Register port) { return masquerade_to_ports(port, port); }
 
-Rule& Rule::masquerade_to(const PortRange& ports) {
-    const auto load = [this](Port port, Register to) {
+void Rule::load(const PortRange& ports) {
+    for (const auto& [port, to] :
+         {std::pair(ports.first(), Register::first), std::pair(ports.last(), Register::second)}) {
         const auto bytes = network_order(port);
         auto* expression = append("immediate");
         nftnl_expr_set_u32(expression, NFTNL_EXPR_IMM_DREG, number(to));
         nftnl_expr_set(expression, NFTNL_EXPR_IMM_DATA, bytes.data(), bytes.size());
-    };
-    load(ports.first(), Register::first);
-    load(ports.last(), Register::second);
+    }
+}
+
+Rule& Rule::masquerade_to(const PortRange& ports) {
+    load(ports);
     return masquerade_to_ports(Register::first, Register::second);
 }
 
-Rule& Rule::dnat_ipv4_to(Register address, Register port) {
+nftnl_expr* Rule::translate_ipv4(nft_nat_types type, Register address) {
     auto* expression = append("nat");
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_TYPE, NFT_NAT_DNAT);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_TYPE, type);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_ADDR_MIN, number(address));
+    return expression;
+}
+
+Rule& Rule::snat_ipv4_to(Register address) {
+    translate_ipv4(NFT_NAT_SNAT, address);
+    return *this;
+}
+
+Rule& Rule::snat_ipv4_to(Register address, Register first, Register last) {
+    auto* expression = translate_ipv4(NFT_NAT_SNAT, address);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN, number(first));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MAX, number(last));
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
+    return *this;
+}
+
+Rule& Rule::snat_ipv4_to(const PortRange& ports) {
+    load(ports);
+    return snat_ipv4_to(Register::third, Register::first, Register::second);
+}
+
+Rule& Rule::dnat_ipv4_to(Register address, Register port) {
+    auto* expression = translate_ipv4(NFT_NAT_DNAT, address);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN, number(port));
     return *this;
 }

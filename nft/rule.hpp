@@ -53,7 +53,7 @@ class Rule {
     Rule& map(const char* map, Register to);
     /// ct state == new: a packet of a flow that was never replied to, in its original direction.
     Rule& new_flow();
-    /// ct original ip saddr, proto-src or proto-dst, into a register.
+    /// ct original ip saddr, ip daddr, proto-src or proto-dst, into a register.
     Rule& original(nft_ct_keys key, Register to);
     /// ct status dnat
     Rule& destination_translated();
@@ -82,6 +82,14 @@ class Rule {
     Rule& masquerade_to_port(Register port);
     /// masquerade to :FIRST-LAST
     Rule& masquerade_to(const PortRange& ports);
+    /// snat ip to ADDRESS, being in a register.
+    Rule& snat_ipv4_to(Register address);
+    /// snat ip to ADDRESS:PORT, both being in registers.
+    Rule& snat_ipv4_to(Register address, Register port) {
+        return snat_ipv4_to(address, port, port);
+    }
+    /// snat ip to ADDRESS:FIRST-LAST, the address being in the third register.
+    Rule& snat_ipv4_to(const PortRange& ports);
     /// dnat ip to ADDRESS . PORT, both being in registers.
     Rule& dnat_ipv4_to(Register address, Register port);
 
@@ -94,6 +102,9 @@ class Rule {
     Rule& update_set(nft_dynset_ops operation, const char* set, Register from);
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
     nftnl_expr* append(const char* name);
+    nftnl_expr* translate_ipv4(nft_nat_types type, Register address);
+    void load(const PortRange& ports);  // into the first two registers
+    Rule& snat_ipv4_to(Register address, Register first, Register last);
     Rule& masquerade_to_ports(Register first, Register last);
     Rule& compare(nft_cmp_ops operation, std::uint32_t value, std::size_t bytes);
 

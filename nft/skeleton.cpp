@@ -79,21 +79,25 @@ constexpr SetDescription port_set(const char* name, std::uint32_t per_mapping) {
             .per_mapping = per_mapping};
 }
 
-// An anonymous set belongs to one rule.
-constexpr std::uint32_t exact_protocols_id = 1;
-constexpr std::uint32_t displaced_protocols_id = 2;
-constexpr std::uint32_t guarded_protocols_id = 3;
-constexpr std::uint32_t collided_protocols_id = 4;
-constexpr std::uint32_t stopped_protocols_id = 5;
-constexpr std::uint32_t own_displaced_protocols_id = 6;
-constexpr std::uint32_t open_protocols_id = 7;
-constexpr std::uint32_t contacted_protocols_id = 8;
-constexpr std::uint32_t learnt_protocols_id = 9;
-constexpr std::uint32_t delivered_protocols_id = 10;
-constexpr std::array protocol_set_ids{
-    exact_protocols_id,   displaced_protocols_id,     guarded_protocols_id, collided_protocols_id,
-    stopped_protocols_id, own_displaced_protocols_id, open_protocols_id,    contacted_protocols_id,
-    learnt_protocols_id,  delivered_protocols_id};
+// An anonymous set { tcp, udp } belongs to one rule; these are the ids of all of them.
+enum ProtocolSet : std::uint32_t {
+    exact_protocols = 1,
+    displaced_protocols,
+    own_displaced_protocols,
+    guarded_protocols,
+    collided_protocols,
+    stopped_protocols,
+    learnt_protocols,
+    open_protocols,
+    contacted_protocols,
+    delivered_protocols,
+    neighbour_protocols,
+    hairpin_protocols,
+    hairpin_owner_protocols,
+    hairpin_displaced_protocols,
+    hairpin_own_protocols,
+    end_of_protocol_sets,
+};
 constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
 
 constexpr std::uint64_t milliseconds(std::chrono::milliseconds duration) {
@@ -194,6 +198,8 @@ constexpr auto stopped = "stopped";
 constexpr auto learning = "learning";
 constexpr auto to_owner = "to-owner";
 constexpr auto inbound = "inbound";
+constexpr auto sent_on = "sent-on";
+constexpr auto hairpin = "hairpin";
 constexpr auto unsolicited = "unsolicited";
 constexpr std::array chain_descriptions{
     // before the chains that jump there
@@ -202,6 +208,8 @@ constexpr std::array chain_descriptions{
     ChainDescription{learning, nullptr, 0, 0},
     ChainDescription{guarded, nullptr, 0, 0},
     ChainDescription{inbound, nullptr, 0, 0},
+    ChainDescription{hairpin, nullptr, 0, 0},
+    ChainDescription{sent_on, nullptr, 0, 0},
     // type nat hook prerouting priority dstnat - 10: before everybody else's destination NAT
     ChainDescription{to_owner, "nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST - 10},
     // type nat hook postrouting priority srcnat - 10: before everybody else's source NAT
@@ -354,7 +362,7 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .in(sets::collided);
     translated(collided)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(collided_protocols_id)
+        .in_anonymous(collided_protocols)
         .counter(counters::displaced)
         .masquerade_to(shape.pool)
         .add_to(batch, "meta l4proto . ip saddr . th sport @collided " +
@@ -380,7 +388,7 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .ipv4_address(End::source)
         .in(sets::nat_sources)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(exact_protocols_id);
+        .in_anonymous(exact_protocols);
     const auto timeout = set_timeout(owned, shape);
     owned.masquerade_to_port(Register::fifth)
         .add_to(batch, std::string(translated_text) +
@@ -403,8 +411,8 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
                                " snaplen 64 queue-threshold 16");
     }
     // Whoever gets here from a port that is somebody's outside, or the gateway's, does not own it.
-    for (const auto& [set, id] : {std::pair(sets::host_ports, displaced_protocols_id),
-                                  std::pair(sets::own_ports, own_displaced_protocols_id)}) {
+    for (const auto& [set, id] : {std::pair(sets::host_ports, displaced_protocols),
+                                  std::pair(sets::own_ports, own_displaced_protocols)}) {
         Rule displaced(reserved);
         displaced.meta(NFT_META_L4PROTO, Register::first)
             .port(End::source, Register::second)
@@ -438,7 +446,7 @@ void add_guard_rules(netlink::Batch& batch) {
     // own flows did.
     Rule(guarded)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(guarded_protocols_id)
+        .in_anonymous(guarded_protocols)
         .meta(NFT_META_L4PROTO, Register::first)
         .original(NFT_CT_SRC_IP, Register::second)
         .original(NFT_CT_PROTO_SRC, Register::third)
@@ -467,7 +475,7 @@ void add_guard_rules(netlink::Batch& batch) {
     }
     Rule(stopped)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(stopped_protocols_id)
+        .in_anonymous(stopped_protocols)
         .meta(NFT_META_L4PROTO, Register::first)
         .original(NFT_CT_SRC_IP, Register::second)
         .original(NFT_CT_PROTO_SRC, Register::third)
@@ -520,7 +528,7 @@ void add_learning_rules(netlink::Batch& batch) {
                 "update @learners { ct original ip saddr limit rate over 1/second burst 400 "
                 "packets } counter name \"contacts-refused\" return");
     Rule learnt(learning);
-    learnt.meta(NFT_META_L4PROTO).in_anonymous(learnt_protocols_id);
+    learnt.meta(NFT_META_L4PROTO).in_anonymous(learnt_protocols);
     contact(learnt)
         .add_to_set(sets::contacts)
         .verdict(NFT_RETURN)
@@ -533,6 +541,14 @@ void add_learning_rules(netlink::Batch& batch) {
         .add_to(batch, "counter name \"contacts-refused\"");
 }
 
+// dnat ip to meta l4proto . th dport map @owners
+Rule& send_to_owner(Rule& rule) {
+    return rule.meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .map(sets::owners, Register::first);
+}
+constexpr auto dnat_text = "dnat ip to meta l4proto . th dport map @owners";
+
 // Who may come in unasked goes to the owner; everybody else goes where he went without us: to a
 // port forward of others', or to the gateway, where he is stopped. It is a nat chain: established
 // flows do not pay for it.
@@ -541,37 +557,51 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::destination, Register::second)
         .in(sets::host_ports)
-        .meta(NFT_META_IIFNAME)
-        .in(sets::wans)
         .ipv4()
         .ipv4_address(End::destination)
         .in(sets::wan_addresses)
         .jump(inbound)
-        .add_to(batch,
-                "meta l4proto . th dport @host-ports iifname @wans ip daddr @wan-addresses "
-                "jump inbound");
-    const auto send_to_owner = [&](Rule& rule, std::uint32_t protocols, const std::string& text) {
-        rule.meta(NFT_META_L4PROTO)
-            .in_anonymous(protocols)
-            .meta(NFT_META_L4PROTO, Register::first)
-            .port(End::destination, Register::second)
-            .map(sets::owners, Register::first)
+        .add_to(batch, "meta l4proto . th dport @host-ports ip daddr @wan-addresses jump inbound");
+    // A neighbour in the owner's own house: hairpinning (RFC 4787 REQ-9), whatever the filtering,
+    // as they reach each other without us, too.
+    Rule neighbour(inbound);
+    neighbour.meta(NFT_META_IIFNAME)
+        .not_in(sets::wans)
+        .ipv4()
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(neighbour_protocols);
+    send_to_owner(neighbour);
+    const auto timeout = set_timeout(neighbour, shape);
+    neighbour.dnat_ipv4_to(Register::first, Register::second)
+        .add_to(batch, "iifname != @wans ip saddr @nat-sources meta l4proto { tcp, udp } " +
+                           timeout + dnat_text);
+    Rule(inbound)
+        .meta(NFT_META_IIFNAME)
+        .not_in(sets::wans)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "iifname != @wans return");
+
+    const auto let_in = [&](Rule& rule, std::uint32_t protocols, const std::string& text) {
+        rule.meta(NFT_META_L4PROTO).in_anonymous(protocols);
+        send_to_owner(rule)
             .meta(NFT_META_L4PROTO, Register::third)
             .port(End::destination, Register::fourth)
             .add_to_set(sets::undelivered, Register::third);
-        const auto timeout = set_timeout(rule, shape);
+        const auto set = set_timeout(rule, shape);
         rule.dnat_ipv4_to(Register::first, Register::second)
             .add_to(batch, text +
                                " meta l4proto { tcp, udp } "
                                "add @undelivered { meta l4proto . th dport } " +
-                               timeout + "dnat ip to meta l4proto . th dport map @owners");
+                               set + dnat_text);
     };
     Rule open(inbound);
     open.ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::destination, Register::second)
         .in(sets::endpoint_independent);
-    send_to_owner(open, open_protocols_id, "meta l4proto . th dport @endpoint-independent");
+    let_in(open, open_protocols, "meta l4proto . th dport @endpoint-independent");
     Rule(inbound)
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::destination, Register::second)
@@ -584,21 +614,83 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
         .ipv4_address(End::source, Register::second)
         .port(End::destination, Register::third)
         .in(sets::contacts);
-    send_to_owner(contacted, contacted_protocols_id,
-                  "meta l4proto . ip saddr . th dport @contacts");
-    // What gets here has got past everybody's forward chains.
+    let_in(contacted, contacted_protocols, "meta l4proto . ip saddr . th dport @contacts");
+}
+
+// The first packets of flows that were sent on, by us or by others, when they have got past
+// everybody's forward chains.
+void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
     Rule(source_nat)
         .destination_translated()
+        .jump(sent_on)
+        .add_to(batch, "ct status dnat jump sent-on");
+    Rule(sent_on)
         .meta(NFT_META_IIFNAME)
         .in(sets::wans)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(delivered_protocols_id)
+        .in_anonymous(delivered_protocols)
         .meta(NFT_META_L4PROTO, Register::first)
         .original(NFT_CT_PROTO_DST, Register::second)
         .delete_from_set(sets::undelivered)
         .add_to(batch,
-                "ct status dnat iifname @wans meta l4proto { tcp, udp } "
+                "iifname @wans meta l4proto { tcp, udp } "
                 "delete @undelivered { meta l4proto . ct original proto-dst }");
+    // Ours, from one host to another: the sender shows its address and port outside (REQ-9a).
+    // Interfaces do not tell, as with br_netfilter both are the bridge's ports.
+    Rule(sent_on)
+        .ipv4()
+        .original(NFT_CT_DST_IP, Register::first)
+        .in(sets::wan_addresses)
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(hairpin_protocols)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_PROTO_DST, Register::second)
+        .in(sets::host_ports)
+        .meta(NFT_META_OIFNAME)
+        .not_in(sets::wans)
+        .go_to(hairpin)
+        .add_to(batch,
+                "ct original ip daddr @wan-addresses ip saddr @nat-sources "
+                "meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @host-ports "
+                "oifname != @wans goto hairpin");
+
+    Rule(hairpin)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .map(sets::exact, Register::fifth)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(hairpin_owner_protocols)
+        .original(NFT_CT_DST_IP, Register::first)
+        .snat_ipv4_to(Register::first, Register::fifth)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } snat ip to "
+                "ct original ip daddr:meta l4proto . ip saddr . th sport map @exact");
+    for (const auto& [set, id] : {std::pair(sets::host_ports, hairpin_displaced_protocols),
+                                  std::pair(sets::own_ports, hairpin_own_protocols)}) {
+        Rule(hairpin)
+            .meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .ipv4()
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(id)
+            .counter(counters::displaced)
+            .original(NFT_CT_DST_IP, Register::third)
+            .snat_ipv4_to(shape.pool)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
+                               " meta l4proto { tcp, udp } counter name \"displaced\" snat ip to "
+                               "ct original ip daddr:" +
+                               to_text(shape.pool));
+    }
+    Rule(hairpin)
+        .ipv4()
+        .original(NFT_CT_DST_IP, Register::first)
+        .snat_ipv4_to(Register::first)
+        .add_to(batch, "snat ip to ct original ip daddr");
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
@@ -643,7 +735,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::contacts_refused, counted.contacts_refused);
     if (shape.udp_timeout) add_timeout(batch, *shape.udp_timeout);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
-    for (const auto id : protocol_set_ids) {
+    for (std::uint32_t id = exact_protocols; id != end_of_protocol_sets; ++id) {
         add_set(batch, protocol_set(id), shape.capacity);
         add_protocols(batch, id, reservable_protocols);
     }
@@ -652,6 +744,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_guard_rules(batch);
     add_learning_rules(batch);
     add_to_owner_rules(batch, shape);
+    add_sent_on_rules(batch, shape);
     add_unsolicited_rules(batch);
 }
 
