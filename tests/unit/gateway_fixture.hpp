@@ -59,6 +59,7 @@ class FailingFirewall : public FirewallBackend {
     }
 
     void remember(std::span<const Contact> contacts) override {
+        if (cannot_remember) throw KernelFailure("add element", 28, "");
         remembered.insert(remembered.end(), contacts.begin(), contacts.end());
     }
     FirewallCounters counters() override { return {}; }
@@ -72,6 +73,7 @@ class FailingFirewall : public FirewallBackend {
     int replaced = 0;
     std::vector<FirewallDifference> applied;
     std::vector<Contact> remembered;
+    bool cannot_remember = false;
     std::deque<Outcome> outcomes;  ///< of the next calls; success after that
 
   private:
