@@ -27,6 +27,7 @@
 #include "netlink/message.hpp"
 #include "netlink/route_finder.hpp"
 #include "netlink/socket.hpp"
+#include "types/sorted.hpp"
 
 namespace porthole::nft {
 namespace {
@@ -93,12 +94,6 @@ void wait_for_packets_on_their_way() { syscall(SYS_membarrier, MEMBARRIER_CMD_GL
 template <typename T>
 void add_unless_last(std::vector<T>& values, const std::optional<T>& value) {
     if (value && (values.empty() || values.back() != *value)) values.push_back(*value);
-}
-
-template <typename T>
-void sort_unique(std::vector<T>& values) {
-    std::ranges::sort(values);
-    values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
 std::string text(const FlowEnd& end) {
@@ -262,6 +257,7 @@ void ConntrackSettler::work(const std::stop_token& stop) {
                 }
                 report.contacts.insert(report.contacts.end(), report_->contacts.begin(),
                                        report_->contacts.end());
+                sort_unique(report.contacts);
                 if (report.failure.empty()) report.failure = report_->failure;
             }
             report_ = std::move(report);

@@ -67,7 +67,7 @@ std::optional<netlink::FinalizedBatch> encode_renewal(std::span<const Contact> w
     if (added.empty()) return std::nullopt;
     auto batch = netlink::Batch::nfnetlink_transaction(NFNL_SUBSYS_NFTABLES);
     edit_contacts(batch, Edit::remove, old);
-    edit_contacts(batch, Edit::add, added);
+    edit_contacts(batch, Edit::put, added);  // packets may have been quicker
     return std::move(batch).finalize();
 }
 

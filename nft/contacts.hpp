@@ -18,8 +18,9 @@ using KnownContacts = std::map<Contact, std::chrono::milliseconds>;
 /// Asks the kernel; none where there is no table. Throws KernelFailure.
 KnownContacts list_contacts(netlink::Connection& connection);
 
-/// The batch after which all of `wanted`, as far as there is room, last for a good while. Nothing
-/// if they do.
+/// The batch after which all of `wanted`, as far as there is room, last for a good while; those of
+/// which nobody knows whether they are gone before it arrives have to wait for the next one.
+/// Nothing if there is nothing to do. `wanted` has no duplicates.
 std::optional<netlink::FinalizedBatch> encode_renewal(std::span<const Contact> wanted,
                                                       const KnownContacts& known);
 

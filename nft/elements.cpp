@@ -57,7 +57,7 @@ struct Element {
 constexpr std::size_t elements_per_message = 500;
 
 std::string command_name(Edit edit, const char* set, std::size_t count, const std::string& only) {
-    const std::string verb = edit == Edit::add ? "add" : "delete";
+    const std::string verb = edit == Edit::remove ? "delete" : "add";
     if (count == 1) return verb + " element inet porthole " + set + " { " + only + " }";
     return verb + " " + std::to_string(count) + " elements inet porthole " + set;
 }
@@ -73,8 +73,10 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
     const std::unique_ptr<nftnl_set_elem, Free<nftnl_set_elem_free>> element(
         nftnl_set_elem_alloc());
     if (!element) throw std::bad_alloc();
-    const auto type = edit == Edit::add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM;
-    const std::uint16_t message_flags = edit == Edit::add ? NLM_F_CREATE | NLM_F_EXCL : 0;
+    const auto type = edit == Edit::remove ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM;
+    const std::uint16_t message_flags = edit == Edit::add   ? NLM_F_CREATE | NLM_F_EXCL
+                                        : edit == Edit::put ? NLM_F_CREATE
+                                                            : 0;
     constexpr std::uint32_t interval_end = NFT_SET_ELEM_INTERVAL_END;
 
     while (!values.empty()) {
@@ -201,16 +203,18 @@ void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> ma
     edit_elements<Mapping>(batch, edit, sets::owners, 0, present, owner_element, owner_text);
     edit_elements<Mapping>(batch, edit, sets::host_ports, 0, mappings, host_port_element,
                            host_port_text);
-    for (const auto& [filtering, set] :
-         {std::pair(Filtering::endpoint_independent, sets::endpoint_independent),
-          std::pair(Filtering::address_and_port_dependent, sets::address_and_port_dependent)}) {
+    const auto edit_those = [&](const char* set, const auto& have) {
         std::vector<ProtocolPort> ports;
         for (const auto& mapping : mappings) {
-            if (mapping.filtering != filtering) continue;
+            if (!have(mapping.filtering)) continue;
             ports.push_back({mapping.protocol, mapping.external_port});
         }
         edit_ports(batch, edit, set, ports);
-    }
+    };
+    edit_those(sets::endpoint_independent,
+               [](Filtering filtering) { return filtering == Filtering::endpoint_independent; });
+    edit_those(sets::without_contacts,
+               [](Filtering filtering) { return filtering != Filtering::address_dependent; });
 }
 
 void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts) {

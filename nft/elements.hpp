@@ -16,9 +16,10 @@ constexpr auto exact = "exact";              ///< protocol . source . source por
 constexpr auto exact_flows = "exact-flows";  ///< the keys of `exact` with their values joined
 constexpr auto owners = "owners";            ///< protocol . external port : source . source port
 constexpr auto host_ports = "host-ports";    ///< protocol . external port, owned by a LAN host
-/// The same, of those only whose filtering is not address-dependent.
+/// The same, of those only whose filtering is endpoint-independent.
 constexpr auto endpoint_independent = "endpoint-independent";
-constexpr auto address_and_port_dependent = "address-and-port-dependent";
+/// The same, of those only whose filtering is not address-dependent: they need no contacts.
+constexpr auto without_contacts = "without-contacts";
 constexpr auto contacts = "contacts";  ///< protocol . remote . external port
 /// protocol . external port that was sent on to its owner, until a packet for it gets through
 constexpr auto undelivered = "undelivered";
@@ -46,10 +47,14 @@ constexpr std::chrono::seconds undelivered_lifetime{3600};
 /// Of all hosts together.
 constexpr std::uint32_t most_contacts = 131072;
 
-enum class Edit : std::uint8_t { add, remove };
+enum class Edit : std::uint8_t {
+    add,     ///< what must not be there yet
+    put,     ///< what may be there already, and stays as it is then
+    remove,  ///< what must be there
+};
 
 /// Appends the commands that add elements to, or remove them from, what stands for them in the
-/// table. Elements to be added must not be there yet, those to be removed must be.
+/// table.
 void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings);
 void edit_ports(netlink::Batch& batch, Edit edit, const char* set,
                 std::span<const ProtocolPort> ports);

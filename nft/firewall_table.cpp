@@ -84,7 +84,7 @@ void throw_if_drifted(const netlink::BatchFailure& failure) {
 // failed did so for want of it.
 bool lacks_timeouts(const netlink::BatchFailure& failure) {
     const auto& first = failure.failures().front();
-    return first.command == add_timeout_command &&
+    return first.command.starts_with(add_timeout_command) &&
            (first.error == ENOENT || first.error == EOPNOTSUPP);
 }
 

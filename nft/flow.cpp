@@ -119,17 +119,14 @@ void FlowJudge::follow(const SettleOrder& order) {
     for (const auto& mapping : order.mappings.removed) {
         if (mapping.host) {
             external_ports_.erase(endpoint(mapping));
-            removed_[endpoint(mapping)] = mapping.external_port.value();
+            removed_.insert({endpoint(mapping), mapping.external_port.value()});
         }
         taken_.erase(port(mapping));
     }
     for (const auto& mapping : order.mappings.added) {
         if (mapping.host) {
             external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed};
-            const auto before = removed_.find(endpoint(mapping));
-            const bool same =
-                before != removed_.end() && before->second == mapping.external_port.value();
-            if (same) removed_.erase(before);
+            removed_.erase({endpoint(mapping), mapping.external_port.value()});
         }
         taken_[port(mapping)] = mapping.claimed;
     }
@@ -187,8 +184,7 @@ bool FlowJudge::is_sent_to_former_owner(const Flow& flow) const {
     if (!flow.destination_translated()) return false;
     const auto& [address, port] = flow.original.destination;
     const auto owner = endpoint_key(flow.protocol, flow.reply.source);
-    const auto former = removed_.find(owner);
-    if (former != removed_.end() && former->second == port) {
+    if (removed_.contains({owner, port})) {
         return wan_addresses_.contains(address) || gone_addresses_.contains(address);
     }
     const auto owned = external_ports_.find(owner);

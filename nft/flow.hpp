@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -105,7 +107,8 @@ class FlowJudge {
 
     std::unordered_map<std::uint64_t, Owned> external_ports_;  // by protocol, host, port
     std::unordered_map<std::uint32_t, bool> taken_;  // by protocol, external port: is it claimed?
-    std::unordered_map<std::uint64_t, std::uint16_t> removed_;  // as external_ports_
+    // Endpoints as in external_ports_, with the external ports that they had.
+    std::set<std::pair<std::uint64_t, std::uint16_t>> removed_;
     bool looks_ = false;
     Scope scope_;
     std::unordered_set<std::uint32_t> gone_addresses_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "set_dump.hpp"
 
+#include <cerrno>
 #include <memory>
 #include <new>
 
@@ -35,15 +36,20 @@ void decode(const nlmsghdr* message, const Each& each) {
 
 void dump_set(netlink::Connection& connection, const char* set, const Each& each,
               const std::function<void()>& restart) {
-    connection.dump(
-        std::string("list set inet porthole ") + set,
-        NFNL_SUBSYS_NFTABLES << 8U | NFT_MSG_GETSETELEM,
-        [set](nlmsghdr* message) {
-            put_header(message);
-            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
-            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
-        },
-        [&each](const nlmsghdr* message) { decode(message, each); }, restart);
+    try {
+        connection.dump(
+            std::string("list set inet porthole ") + set,
+            NFNL_SUBSYS_NFTABLES << 8U | NFT_MSG_GETSETELEM,
+            [set](nlmsghdr* message) {
+                put_header(message);
+                mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
+                mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+            },
+            [&each](const nlmsghdr* message) { decode(message, each); }, restart);
+    } catch (const KernelFailure& failure) {
+        if (failure.code() != ENOENT) throw;
+        restart();
+    }
 }
 
 }  // namespace porthole::nft

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <span>
 
 #include <libnftnl/chain.h>
 #include <libnftnl/object.h>
@@ -42,6 +43,10 @@ constexpr std::uint32_t usual_capacity = 4096;
 // As many of them go into the sets of that size without being counted as mappings.
 constexpr int most_watched = 2048;
 
+// Lookups in sets of a size are the quickest.
+constexpr std::uint32_t most_interfaces = 256;
+constexpr std::uint32_t most_wan_addresses = 4096;
+
 struct SetDescription {
     const char* name;
     std::uint32_t key_type;
@@ -69,7 +74,8 @@ constexpr SetDescription interface_set(const char* name) {
     return {.name = name,
             .key_type = joined_types({DataType::ifname}),
             .key_length = 16,
-            .host_endian_key = true};
+            .host_endian_key = true,
+            .size = most_interfaces};
 }
 
 constexpr SetDescription port_set(const char* name, std::uint32_t per_mapping) {
@@ -133,8 +139,8 @@ constexpr std::array set_descriptions{
     port_set(sets::host_ports, 1),
     // set endpoint-independent { type inet_proto . inet_service }
     port_set(sets::endpoint_independent, 0),
-    // set address-and-port-dependent { type inet_proto . inet_service }
-    port_set(sets::address_and_port_dependent, 0),
+    // set without-contacts { type inet_proto . inet_service }
+    port_set(sets::without_contacts, 0),
     // set contacts { type inet_proto . ipv4_addr . inet_service; flags dynamic,timeout; … }
     SetDescription{.name = sets::contacts,
                    .key_type = joined_types(
@@ -172,7 +178,10 @@ constexpr std::array set_descriptions{
     // set exempt { type ipv4_addr; flags interval }
     SetDescription{sets::exempt, joined_types({DataType::ipv4_addr}), 4, NFT_SET_INTERVAL},
     // set wan-addresses { type ipv4_addr }
-    SetDescription{sets::wan_addresses, joined_types({DataType::ipv4_addr}), 4},
+    SetDescription{.name = sets::wan_addresses,
+                   .key_type = joined_types({DataType::ipv4_addr}),
+                   .key_length = 4,
+                   .size = most_wan_addresses},
     // set collided { type inet_proto . ipv4_addr . inet_service; flags dynamic,timeout; … }
     SetDescription{.name = sets::collided,
                    .key_type = joined_types(
@@ -198,6 +207,8 @@ constexpr auto stopped = "stopped";
 constexpr auto learning = "learning";
 constexpr auto to_owner = "to-owner";
 constexpr auto inbound = "inbound";
+constexpr auto reserved_udp = "reserved-udp";
+constexpr auto reserved_tcp = "reserved-tcp";
 constexpr auto sent_on = "sent-on";
 constexpr auto hairpin = "hairpin";
 constexpr auto unsolicited = "unsolicited";
@@ -302,28 +313,44 @@ void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets)
         [&counter](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, counter.get()); });
 }
 
-void add_timeout(netlink::Batch& batch, std::chrono::seconds timeout) {
+void add_timeout(netlink::Batch& batch, const char* name, Protocol protocol,
+                 std::span<const std::uint32_t> seconds) {
     const std::unique_ptr<nftnl_obj, Free<nftnl_obj_free>> object(nftnl_obj_alloc());
     if (!object) throw std::bad_alloc();
-    const auto seconds = static_cast<std::uint32_t>(timeout.count());
-    const std::array policy{seconds, seconds};  // unreplied, replied
     nftnl_obj_set_str(object.get(), NFTNL_OBJ_TABLE, table_name);
-    nftnl_obj_set_str(object.get(), NFTNL_OBJ_NAME, reserved_timeout);
+    nftnl_obj_set_str(object.get(), NFTNL_OBJ_NAME, name);
     nftnl_obj_set_u32(object.get(), NFTNL_OBJ_TYPE, NFT_OBJECT_CT_TIMEOUT);
     nftnl_obj_set_u16(object.get(), NFTNL_OBJ_CT_TIMEOUT_L3PROTO, NFPROTO_IPV4);
     nftnl_obj_set_u8(object.get(), NFTNL_OBJ_CT_TIMEOUT_L4PROTO,
-                     static_cast<std::uint8_t>(Protocol::udp));
-    nftnl_obj_set_data(object.get(), NFTNL_OBJ_CT_TIMEOUT_ARRAY, policy.data(), sizeof(policy));
+                     static_cast<std::uint8_t>(protocol));
+    nftnl_obj_set_data(object.get(), NFTNL_OBJ_CT_TIMEOUT_ARRAY, seconds.data(),
+                       static_cast<std::uint32_t>(seconds.size_bytes()));
     add_message(
-        batch, add_timeout_command, NFT_MSG_NEWOBJ, NLM_F_CREATE,
+        batch, std::string(add_timeout_command) + name, NFT_MSG_NEWOBJ, NLM_F_CREATE,
         [&object](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, object.get()); });
 }
 
-// ct timeout set "reserved"; it leaves flows of TCP alone.
-std::string set_timeout(Rule& rule, const Shape& shape) {
+void add_timeouts(netlink::Batch& batch, std::chrono::seconds udp) {
+    const auto seconds = static_cast<std::uint32_t>(udp.count());
+    add_timeout(batch, reserved_udp, Protocol::udp, std::array{seconds, seconds});
+    // RFC 5382 REQ-5: four minutes for what is opening or closing. The rest is as the kernel has
+    // it.
+    constexpr std::uint32_t transitory = 240;
+    constexpr std::uint32_t established = 432'000;
+    constexpr std::uint32_t close = 10;
+    constexpr std::uint32_t not_acknowledged = 300;
+    // SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2,
+    // RETRANS, UNACK (enum tcp_conntrack of the kernel)
+    add_timeout(batch, reserved_tcp, Protocol::tcp,
+                std::array{transitory, transitory, established, transitory, transitory, transitory,
+                           transitory, close, transitory, not_acknowledged, not_acknowledged});
+}
+
+// Each of them leaves flows of the other protocol alone.
+std::string set_timeouts(Rule& rule, const Shape& shape) {
     if (!shape.udp_timeout) return {};
-    rule.ct_timeout(reserved_timeout);
-    return "ct timeout set \"reserved\" ";
+    rule.ct_timeout(reserved_udp).ct_timeout(reserved_tcp);
+    return "ct timeout set \"reserved-udp\" ct timeout set \"reserved-tcp\" ";
 }
 
 // What every flow must be that this chain translates: it leaves through a WAN, and neither comes
@@ -384,16 +411,21 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .ipv4_address(End::source, Register::second)
         .port(End::source, Register::third)
         .map(sets::exact, Register::fifth);
-    translated(owned)
+    // No gateway has a mapping: two questions less than for others.
+    owned.meta(NFT_META_OIFNAME)
+        .in(sets::wans)
+        .ipv4_address(End::destination)
+        .not_in(sets::exempt)
         .ipv4_address(End::source)
         .in(sets::nat_sources)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(exact_protocols);
-    const auto timeout = set_timeout(owned, shape);
+    const auto timeout = set_timeouts(owned, shape);
     owned.masquerade_to_port(Register::fifth)
-        .add_to(batch, std::string(translated_text) +
-                           "ip saddr @nat-sources meta l4proto { tcp, udp } " + timeout +
-                           "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+        .add_to(batch,
+                "oifname @wans ip daddr != @exempt ip saddr @nat-sources "
+                "meta l4proto { tcp, udp } " +
+                    timeout + "masquerade to :meta l4proto . ip saddr . th sport map @exact");
     if (shape.watched) {
         // An IP header with all its options, and the ports.
         constexpr std::uint32_t headers = 64;
@@ -494,19 +526,6 @@ void add_guard_rules(netlink::Batch& batch) {
 // lives on, conntrack knows of it, and its contact is renewed from there (remember()). The limit
 // sees only remotes that are no contacts yet.
 void add_learning_rules(netlink::Batch& batch) {
-    Rule(learning)
-        .meta(NFT_META_OIFNAME)
-        .not_in(sets::wans)
-        .verdict(NFT_RETURN)
-        .add_to(batch, "oifname != @wans return");
-    for (const auto* const set : {sets::endpoint_independent, sets::address_and_port_dependent}) {
-        Rule(learning)
-            .meta(NFT_META_L4PROTO, Register::first)
-            .port(End::source, Register::second)
-            .in(set)
-            .verdict(NFT_RETURN)
-            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " return");
-    }
     const auto contact = [](Rule& rule) -> Rule& {
         return rule.ipv4()
             .meta(NFT_META_L4PROTO, Register::first)
@@ -518,6 +537,17 @@ void add_learning_rules(netlink::Batch& batch) {
         .in(sets::contacts)
         .verdict(NFT_RETURN)
         .add_to(batch, "meta l4proto . ip daddr . th sport @contacts return");
+    Rule(learning)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::without_contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "meta l4proto . th sport @without-contacts return");
+    Rule(learning)
+        .meta(NFT_META_OIFNAME)
+        .not_in(sets::wans)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "oifname != @wans return");
     Rule(learning)
         .ipv4()
         .original(NFT_CT_SRC_IP, Register::first)
@@ -554,14 +584,14 @@ constexpr auto dnat_text = "dnat ip to meta l4proto . th dport map @owners";
 // flows do not pay for it.
 void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
     Rule(to_owner)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::destination, Register::second)
-        .in(sets::host_ports)
         .ipv4()
         .ipv4_address(End::destination)
         .in(sets::wan_addresses)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::host_ports)
         .jump(inbound)
-        .add_to(batch, "meta l4proto . th dport @host-ports ip daddr @wan-addresses jump inbound");
+        .add_to(batch, "ip daddr @wan-addresses meta l4proto . th dport @host-ports jump inbound");
     // A neighbour in the owner's own house: hairpinning (RFC 4787 REQ-9), whatever the filtering,
     // as they reach each other without us, too.
     Rule neighbour(inbound);
@@ -573,7 +603,7 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
         .meta(NFT_META_L4PROTO)
         .in_anonymous(neighbour_protocols);
     send_to_owner(neighbour);
-    const auto timeout = set_timeout(neighbour, shape);
+    const auto timeout = set_timeouts(neighbour, shape);
     neighbour.dnat_ipv4_to(Register::first, Register::second)
         .add_to(batch, "iifname != @wans ip saddr @nat-sources meta l4proto { tcp, udp } " +
                            timeout + dnat_text);
@@ -589,7 +619,7 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
             .meta(NFT_META_L4PROTO, Register::third)
             .port(End::destination, Register::fourth)
             .add_to_set(sets::undelivered, Register::third);
-        const auto set = set_timeout(rule, shape);
+        const auto set = set_timeouts(rule, shape);
         rule.dnat_ipv4_to(Register::first, Register::second)
             .add_to(batch, text +
                                " meta l4proto { tcp, udp } "
@@ -605,9 +635,9 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
     Rule(inbound)
         .meta(NFT_META_L4PROTO, Register::first)
         .port(End::destination, Register::second)
-        .in(sets::address_and_port_dependent)
+        .in(sets::without_contacts)
         .verdict(NFT_RETURN)
-        .add_to(batch, "meta l4proto . th dport @address-and-port-dependent return");
+        .add_to(batch, "meta l4proto . th dport @without-contacts return");
     Rule contacted(inbound);
     contacted.ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
@@ -733,7 +763,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);
     add_counter(batch, counters::contacts_refused, counted.contacts_refused);
-    if (shape.udp_timeout) add_timeout(batch, *shape.udp_timeout);
+    if (shape.udp_timeout) add_timeouts(batch, *shape.udp_timeout);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
     for (std::uint32_t id = exact_protocols; id != end_of_protocol_sets; ++id) {
         add_set(batch, protocol_set(id), shape.capacity);

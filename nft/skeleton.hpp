@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string_view>
 
 #include "core/firewall.hpp"
 #include "netlink/batch.hpp"
@@ -17,9 +18,8 @@ constexpr auto guarded = "guarded";
 constexpr auto contacts_refused = "contacts-refused";
 }  // namespace counters
 
-/// The ct timeout object of the table.
-constexpr auto reserved_timeout = "reserved";
-constexpr auto add_timeout_command = "add ct timeout inet porthole reserved";
+/// What the names of the commands that add ct timeout objects begin with.
+constexpr std::string_view add_timeout_command = "add ct timeout inet porthole ";
 
 /// What is in the table's rules and sets themselves, and not looked up by them: another one takes
 /// another table.

@@ -183,7 +183,8 @@ class Trace {
                     to_text(port), to_text(owner_->filtering));
                 break;
             case Filtering::address_dependent:
-                say("{} may answer from any port; what others send to port {} is dropped.",
+                say("{} may answer from any port; what comes to port {} from addresses that the "
+                    "host has not sent to lately is dropped.",
                     to_text(packet_.destination.address), to_text(port));
                 break;
             case Filtering::address_and_port_dependent:

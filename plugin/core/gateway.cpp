@@ -6,6 +6,7 @@
 
 #include "core/desired_firewall.hpp"
 #include "core/log.hpp"
+#include "types/sorted.hpp"
 
 namespace porthole {
 namespace {
@@ -329,6 +330,7 @@ void Gateway::remember(const std::vector<SeenContact>& contacts) {
         ++of_host[owner.host];
         current.push_back({{owner.protocol, port}, remote});
     }
+    sort_unique(current);
     try {
         firewall_.remember(current);
     } catch (const KernelFailure& failure) {
@@ -336,14 +338,15 @@ void Gateway::remember(const std::vector<SeenContact>& contacts) {
     }
 }
 
-void Gateway::settle_everything(std::vector<Address> gone_addresses) {
+void Gateway::settle_everything(const std::vector<Mapping>& removed,
+                                const std::vector<Address>& gone_addresses) {
     std::vector<ReservationId> rows;
     rows.reserve(reservations_.size());
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
     settling_.order_everything(mappings_of(reservations_), perimeter_.scope, std::move(rows),
-                               std::move(gone_addresses));
+                               removed, gone_addresses);
 }
 
 GatewayStatus Gateway::status() const {
@@ -508,7 +511,7 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     if (perimeter != perimeter_) ++perimeter_version_;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
-        settle_everything(difference.wan_addresses.removed);
+        settle_everything(mappings.removed, difference.wan_addresses.removed);
         return;
     }
     std::vector<ReservationId> rows;  // one may be in the kernel already, as another row's

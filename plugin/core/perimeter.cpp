@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "types/sorted.hpp"
+
 namespace porthole {
 namespace {
 
@@ -124,12 +126,6 @@ class Chooser {
     const Configuration& configuration_;
     const InterfaceSnapshot& snapshot_;
 };
-
-template <typename T>
-void sort_unique(std::vector<T>& values) {
-    std::ranges::sort(values);
-    values.erase(std::unique(values.begin(), values.end()), values.end());
-}
 
 // The kernel's interval sets do not take overlapping networks; prefixes overlap only by nesting.
 std::vector<Network> without_nested(std::vector<Network> networks) {

@@ -2,6 +2,9 @@
 #include "core/settling.hpp"
 
 #include <algorithm>
+#include <iterator>
+
+#include "types/sorted.hpp"
 
 namespace porthole {
 
@@ -9,19 +12,31 @@ void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
                      std::vector<ReservationId> rows) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
+    if (!mappings.removed.empty()) gone_.push_back({ordered_, mappings.removed, {}});
     settler_.settle({.ticket = ordered_, .mappings = mappings, .scope = scope});
 }
 
 void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scope,
                                 std::vector<ReservationId> rows,
-                                std::vector<Address> gone_addresses) {
+                                const std::vector<Mapping>& removed,
+                                const std::vector<Address>& gone_addresses) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
-    settler_.settle({.ticket = ordered_,
-                     .mappings = {.removed = {}, .added = std::move(mappings)},
-                     .scope = scope,
-                     .gone_addresses = std::move(gone_addresses),
-                     .look = true});
+    Gone gone{ordered_, removed, gone_addresses};
+    for (const auto& [ticket, before, addresses] : gone_) {
+        gone.mappings.insert(gone.mappings.end(), before.begin(), before.end());
+        gone.addresses.insert(gone.addresses.end(), addresses.begin(), addresses.end());
+    }
+    gone_.clear();
+    sort_unique(gone.mappings);
+    sort_unique(gone.addresses);
+    if (!gone.mappings.empty() || !gone.addresses.empty()) gone_.push_back(gone);
+    settler_.settle(
+        {.ticket = ordered_,
+         .mappings = {.removed = std::move(gone.mappings), .added = std::move(mappings)},
+         .scope = scope,
+         .gone_addresses = std::move(gone.addresses),
+         .look = true});
     everything_ = ordered_;
 }
 
@@ -32,7 +47,9 @@ std::vector<ReservationId> Settling::take_report() {
     deleted_ += report->deleted;
     took_ = report->took;
     const bool done = report->failure.empty();
-    if (!done) {
+    if (done) {
+        while (!gone_.empty() && gone_.front().ticket <= reported_) gone_.pop_front();
+    } else {
         failure_ = report->failure;
         failed_ = reported_;
     }

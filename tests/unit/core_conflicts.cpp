@@ -26,8 +26,8 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr std::array causes{ConflictCause::port_wanted_twice, ConflictCause::overload,
-                            ConflictCause::remapped, ConflictCause::own_listener,
-                            ConflictCause::answered_inbound};
+                            ConflictCause::remapped,          ConflictCause::own_listener,
+                            ConflictCause::answered_inbound,  ConflictCause::foreign_firewall};
 
 Finding finding(std::uint64_t outside, ConflictCause cause = ConflictCause::overload) {
     return {cause, {Protocol::udp, port(outside)}, "192.168.2.2", "192.168.2.3:51820"};

@@ -9,6 +9,8 @@ namespace porthole {
 namespace {
 
 using namespace support;
+using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -113,6 +115,45 @@ TEST_F(ExplanationTest, SaysThatAClaimWaits) {
         [](int) { return std::string("wan"); }, kernel_);
     EXPECT_EQ(answer.verdict, Verdict::left_to_others);
     EXPECT_THAT(answer.steps, Contains(HasSubstr("others still use that")));
+}
+
+TEST_F(ExplanationTest, SaysWhoComesInToAReservedPort) {
+    const auto id = reserve({.internal = anna, .external_port = port(51900)}).id;
+    const auto steps = [&](Filtering filtering) {
+        gateway_->change(id, {.filtering = filtering}, std::nullopt);
+        const auto answer = explain();
+        EXPECT_EQ(answer.verdict, Verdict::reserved);
+        EXPECT_EQ(answer.external_port, port(51900));
+        return answer.steps;
+    };
+    const auto everybody = HasSubstr("Whoever sends to port 51900 reaches the host");
+    const auto contacts = HasSubstr("192.0.2.9 may answer from any port");
+    const auto answers = HasSubstr("Packets of 192.0.2.9:51820 to port 51900 are its answers");
+    const auto others = HasSubstr("is dropped");
+
+    const auto open = steps(Filtering::endpoint_independent);
+    EXPECT_THAT(open, Contains(AllOf(everybody, HasSubstr("endpoint-independent"))));
+    EXPECT_THAT(open, Not(Contains(AnyOf(contacts, answers, others))));
+    const auto by_address = steps(Filtering::address_dependent);
+    EXPECT_THAT(by_address, Contains(AllOf(contacts, HasSubstr("to port 51900"), others)));
+    EXPECT_THAT(by_address, Not(Contains(AnyOf(everybody, answers))));
+    const auto strict = steps(Filtering::address_and_port_dependent);
+    EXPECT_THAT(strict, Contains(AllOf(answers, others)));
+    EXPECT_THAT(strict, Not(Contains(AnyOf(everybody, contacts))));
+}
+
+TEST_F(ExplanationTest, SaysWhoComesInOnlyWhereThePacketLeavesFromItsPort) {
+    reserve({.internal = anna, .filtering = Filtering::endpoint_independent});
+    const auto everybody = Contains(HasSubstr("Whoever sends to"));
+    EXPECT_THAT(explain(anna).steps, everybody);
+    EXPECT_THAT(explain(ben).steps, Not(everybody)) << "it is another host's port";
+    auto flow = forwarded("203.0.113.2:51820");
+    flow.source = flow.remote = remote_;
+    flow.shown = flow.destination;
+    kernel_.flows = {flow};
+    const auto blocked = explain(anna);
+    EXPECT_EQ(blocked.verdict, Verdict::blocked);
+    EXPECT_THAT(blocked.steps, Not(everybody));
 }
 
 TEST(VerdictText, IsThatOfTheContract) {

@@ -59,6 +59,7 @@ class FailingFirewall : public FirewallBackend {
     }
 
     void remember(std::span<const Contact> contacts) override {
+        if (cannot_remember) throw KernelFailure("add element", 28, "");
         remembered.insert(remembered.end(), contacts.begin(), contacts.end());
     }
     bool has_timeouts() const override { return timeouts; }
@@ -76,6 +77,7 @@ class FailingFirewall : public FirewallBackend {
     std::vector<Contact> remembered;
     Obstruction obstructed;
     bool timeouts = true;
+    bool cannot_remember = false;
     std::deque<Outcome> outcomes;  ///< of the next calls; success after that
 
   private:

@@ -12,7 +12,7 @@ namespace porthole {
 /// owner: whoever gets such a port must not be reached by them.
 class FormerOwners {
   public:
-    /// Whether this change gives somebody a port that another reservation had last.
+    /// Whether this change gives somebody a port that was given up since, or is by this change.
     [[nodiscard]] bool are_succeeded(const ReservationDifference& change) const;
     /// Remembers which ports are given up by this change.
     void follow(const ReservationDifference& change);

@@ -101,7 +101,7 @@ class Gateway {
     /// Takes the settler's report: to be called when its descriptor is readable.
     void settled();
     /// Settles all flows, after a failure.
-    void settle_everything(std::vector<Address> gone_addresses = {});
+    void settle_everything() { settle_everything({}, {}); }
     [[nodiscard]] std::optional<Time> next_expiry() const { return reservations_.next_expiry(); }
 
     [[nodiscard]] const Reservations& reservations() const { return reservations_; }
@@ -133,6 +133,8 @@ class Gateway {
                                           const InterfaceSnapshot& interfaces) const;
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     [[nodiscard]] Address address_of(const HostKey& host) const;
+    void settle_everything(const std::vector<Mapping>& removed,
+                           const std::vector<Address>& gone_addresses);
     void digest(const Look& look);
     void remember(const std::vector<SeenContact>& contacts);
     void forget_idle_claims(Time now);

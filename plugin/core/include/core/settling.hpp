@@ -26,10 +26,10 @@ class Settling {
     void order(const SetDifference<Mapping>& mappings, const Scope& scope,
                std::vector<ReservationId> rows);
     /// The same for all mappings that there are, and a look at all flows: when it is done, earlier
-    /// failures are made good.
+    /// failures are made good. `removed`: mappings that went since the last order.
     void order_everything(std::vector<Mapping> mappings, const Scope& scope,
-                          std::vector<ReservationId> rows,
-                          std::vector<Address> gone_addresses = {});
+                          std::vector<ReservationId> rows, const std::vector<Mapping>& removed = {},
+                          const std::vector<Address>& gone_addresses = {});
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
     /// if it has failed.
     std::vector<ReservationId> take_report();
@@ -54,8 +54,16 @@ class Settling {
         std::uint64_t ticket;
         std::vector<ReservationId> rows;  // sorted
     };
+    // What is not there any more, and whose flows may still be: an order for everything that there
+    // is would not end them.
+    struct Gone {
+        std::uint64_t ticket = 0;  // of the newest order that says so
+        std::vector<Mapping> mappings;
+        std::vector<Address> addresses;
+    };
     Settler& settler_;
     std::deque<Order> open_;
+    std::deque<Gone> gone_;  // by ticket
     std::uint64_t ordered_ = 0;
     std::uint64_t reported_ = 0;
     std::uint64_t deleted_ = 0;

@@ -42,7 +42,8 @@ struct Contact {
     auto operator<=>(const Contact&) const = default;
 };
 
-/// What one host can have; so nobody else runs out of them, whatever it does.
+/// What one host can make while a contact lasts, and what of it is renewed: so nobody else runs out
+/// of them, whatever it does.
 constexpr std::size_t most_contacts_of_a_host = 1000;
 
 /// The external ports that displaced flows leave from; nobody can reserve them.
@@ -162,7 +163,8 @@ class FirewallBackend {
     /// nothing if it is empty.
     [[nodiscard]] virtual bool apply(const FirewallDifference& difference) = 0;
     /// Adds contacts that the packet path has not learnt, and renews those that it would forget
-    /// soon. Throws KernelFailure; then some of them may be forgotten before the next call.
+    /// soon. Without duplicates. Throws KernelFailure; then some of them may be forgotten before
+    /// the next call.
     virtual void remember(std::span<const Contact> contacts) = 0;
     /// False where the kernel has no timeouts of flows' own: those of all flows apply.
     [[nodiscard]] virtual bool has_timeouts() const = 0;

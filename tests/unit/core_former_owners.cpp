@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/former_owners.hpp"
+#include "core_support.hpp"
+
+namespace porthole {
+namespace {
+
+using namespace support;
+using Rows = std::vector<Reservation>;
+
+Reservation row(std::uint64_t id, std::uint64_t external_port, Protocol protocol = Protocol::udp) {
+    return {.id = ReservationId{id},
+            .internal = endpoint("192.168.2." + std::to_string(id + 1), 51820, protocol),
+            .external_port = port(external_port),
+            .filtering = default_filtering,
+            .origin = Origin::api,
+            .state = ReservationState::settling,
+            .comment = Comment()};
+}
+
+class FormerOwnersTest : public ::testing::TestWithParam<Protocol> {
+  protected:
+    [[nodiscard]] bool are_succeeded(const Rows& before, const Rows& after) const {
+        return former_.are_succeeded({before, after});
+    }
+    void follow(const Rows& before, const Rows& after) { former_.follow({before, after}); }
+
+    [[nodiscard]] static Reservation has(std::uint64_t id, std::uint64_t external_port) {
+        return row(id, external_port, GetParam());
+    }
+    [[nodiscard]] static Reservation has_of_other_protocol(std::uint64_t id,
+                                                           std::uint64_t external_port) {
+        return row(id, external_port, GetParam() == Protocol::udp ? Protocol::tcp : Protocol::udp);
+    }
+
+    FormerOwners former_;
+};
+
+TEST_P(FormerOwnersTest, AreNotThereAtFirst) {
+    EXPECT_FALSE(are_succeeded({}, {}));
+    EXPECT_FALSE(are_succeeded({}, {has(1, 7), has(2, 8)}));
+    EXPECT_FALSE(are_succeeded({has(1, 7)}, {}));
+    EXPECT_FALSE(are_succeeded({has(1, 7)}, {has(1, 8)}));
+}
+
+TEST_P(FormerOwnersTest, AreSucceededByWhoGetsTheirPortLater) {
+    for (const std::uint64_t left : {1U, 7U, 65535U}) {
+        SCOPED_TRACE(left);
+        follow({has(1, left)}, {});
+        EXPECT_TRUE(are_succeeded({}, {has(2, left)}));
+        EXPECT_TRUE(are_succeeded({has(2, 100)}, {has(2, left)}));
+        EXPECT_FALSE(are_succeeded({}, {has(2, left == 1 ? 2 : left - 1)}));
+        EXPECT_FALSE(are_succeeded({}, {has_of_other_protocol(2, left)}));
+    }
+}
+
+TEST_P(FormerOwnersTest, LeaveAPortByMovingToAnotherOne) {
+    follow({has(1, 7)}, {has(1, 8)});
+    EXPECT_TRUE(are_succeeded({}, {has(2, 7)}));
+    EXPECT_FALSE(are_succeeded({}, {has(2, 8)})) << "nobody has left it";
+}
+
+TEST_P(FormerOwnersTest, AreRememberedWhateverElseChanges) {
+    follow({has(1, 7)}, {});
+    follow({}, {has(2, 8)});
+    follow({has(2, 8)}, {has(2, 9)});
+    follow({has_of_other_protocol(3, 9)}, {});
+    EXPECT_TRUE(are_succeeded({}, {has(4, 100), has(5, 7)}));
+    EXPECT_TRUE(are_succeeded({}, {has(4, 8)}));
+    EXPECT_FALSE(are_succeeded({}, {has(4, 9)}));
+    EXPECT_TRUE(are_succeeded({}, {has_of_other_protocol(4, 9)}));
+}
+
+TEST_P(FormerOwnersTest, AreSucceededWithinOneChange) {
+    EXPECT_TRUE(are_succeeded({has(1, 7)}, {has(2, 7)}));
+    EXPECT_TRUE(are_succeeded({has(1, 7)}, {has(1, 8), has(2, 7)}));
+    EXPECT_TRUE(are_succeeded({has(1, 7), has(2, 8)}, {has(1, 8)}));
+    EXPECT_FALSE(are_succeeded({has(1, 7)}, {has_of_other_protocol(2, 7)}));
+    EXPECT_FALSE(are_succeeded({has(1, 7)}, {has(2, 8)}));
+}
+
+TEST_P(FormerOwnersTest, AreSucceededWhereTwoSwapTheirPorts) {
+    EXPECT_TRUE(are_succeeded({has(1, 7), has(2, 8)}, {has(1, 8), has(2, 7)}));
+    EXPECT_FALSE(are_succeeded({has(1, 7), has_of_other_protocol(2, 8)},
+                               {has(1, 8), has_of_other_protocol(2, 7)}));
+}
+
+// Given up in an order that is not the order of the ports.
+TEST_P(FormerOwnersTest, AreFoundAmongMany) {
+    Rows before;
+    for (std::uint64_t id = 1; id <= 100; ++id) before.push_back(has(id, 1000 - id));
+    for (std::uint64_t id = 1; id <= 100; ++id) {
+        EXPECT_TRUE(are_succeeded(before, {has(101, 1000 - id)})) << id;
+    }
+    EXPECT_FALSE(are_succeeded(before, {has(101, 1000)}));
+    EXPECT_FALSE(are_succeeded(before, {has(101, 899)}));
+}
+
+TEST_P(FormerOwnersTest, AreNotThoseWhoKeepTheirPorts) {
+    auto changed = has(3, 7);
+    changed.filtering = Filtering::endpoint_independent;
+    changed.comment = comment("laptop");
+    changed.state = ReservationState::active;
+    changed.expires = now;
+    EXPECT_FALSE(are_succeeded({has(3, 7)}, {changed}));
+    // Between others that come and go.
+    const Rows before{has(1, 5), has(3, 7), has(5, 9)};
+    const Rows after{changed, has(6, 6), has(7, 8)};
+    EXPECT_FALSE(are_succeeded(before, after));
+    follow(before, after);
+    EXPECT_FALSE(are_succeeded({}, {has(8, 7)})) << "it was not given up";
+    EXPECT_TRUE(are_succeeded({}, {has(8, 5)}));
+    EXPECT_TRUE(are_succeeded({}, {has(8, 9)}));
+    EXPECT_FALSE(are_succeeded({changed}, {has(3, 7)}));
+}
+
+TEST_P(FormerOwnersTest, AreNoMoreOnceTheirContactsAreForgotten) {
+    follow({has(1, 7), has_of_other_protocol(2, 7)}, {});
+    former_.forget();
+    EXPECT_FALSE(are_succeeded({}, {has(3, 7), has_of_other_protocol(4, 7)}));
+    follow({has(3, 7)}, {});
+    EXPECT_TRUE(are_succeeded({}, {has(5, 7)}));
+}
+
+TEST_P(FormerOwnersTest, AreLookedAtWithoutBeingChanged) {
+    follow({has(1, 7)}, {});
+    EXPECT_TRUE(are_succeeded({has(2, 8)}, {has(2, 7)}));
+    EXPECT_TRUE(are_succeeded({has(2, 8)}, {has(2, 7)}));
+    EXPECT_FALSE(are_succeeded({}, {has(3, 8)})) << "that change was not made";
+}
+
+INSTANTIATE_TEST_SUITE_P(Protocols, FormerOwnersTest,
+                         ::testing::Values(Protocol::udp, Protocol::tcp),
+                         [](const auto& test) { return to_text(test.param); });
+
+}  // namespace
+}  // namespace porthole
