@@ -216,6 +216,13 @@ bool FirewallTable::changed_by_others() {
 
 void FirewallTable::remember(std::span<const Contact> contacts) {
     if (contacts.empty()) return;
+    auto batch = transaction();
+    edit_contacts(batch, Edit::put, contacts);
+    execute(std::move(batch).finalize(), can_be_quiet(contacts.size()));
+}
+
+void FirewallTable::renew(std::span<const Contact> contacts) {
+    if (contacts.empty()) return;
     if (auto batch = encode_renewal(contacts, list_contacts(connection_))) {
         execute(*std::move(batch), can_be_quiet(contacts.size()));
     }

@@ -523,7 +523,7 @@ void add_guard_rules(netlink::Batch& batch) {
 }
 
 // Whom an owner sends to, that one may answer from any port. First packets are enough: where a flow
-// lives on, conntrack knows of it, and its contact is renewed from there (remember()). The limit
+// lives on, conntrack knows of it, and its contact is renewed from there (renew()). The limit
 // sees only remotes that are no contacts yet.
 void add_learning_rules(netlink::Batch& batch) {
     const auto contact = [](Rule& rule) -> Rule& {

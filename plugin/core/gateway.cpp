@@ -314,12 +314,13 @@ void Gateway::settled() {
     const auto rows = settling_.take_report();
     reservations_.set_state(rows, ReservationState::active);
     journal_.touch(rows);
-    if (const auto look = settling_.take_look()) digest(*look);
-    remember(settling_.take_contacts());
+    const auto look = settling_.take_look();
+    if (look) digest(*look);
+    remember(settling_.take_contacts(), look.has_value());
 }
 
 // A live flow keeps its contact, whatever the packet path knows of it.
-void Gateway::remember(const std::vector<SeenContact>& contacts) {
+void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
     std::vector<Contact> current;
     std::map<Address, std::size_t> of_host;
     for (const auto& [owner, port, remote] : contacts) {
@@ -332,7 +333,7 @@ void Gateway::remember(const std::vector<SeenContact>& contacts) {
     }
     sort_unique(current);
     try {
-        firewall_.remember(current);
+        renew ? firewall_.renew(current) : firewall_.remember(current);
     } catch (const KernelFailure& failure) {
         log::warning("contacts-not-renewed", "tried again at the next look: {}", failure.what());
     }

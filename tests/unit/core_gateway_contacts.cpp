@@ -413,6 +413,71 @@ TEST_F(GatewayContactsTest, SettlesWhatAConfigurationLeavesOutThatMovesTheScope)
     EXPECT_THAT(settler_.orders[0].mappings.removed, ElementsAre(mapping(anna, 7)));
 }
 
+// To renew them takes a look at all contacts: a single reservation does without.
+TEST_F(GatewayContactsTest, RenewsThemAfterALookOnly) {
+    reserve_at(anna, 7);
+    const SeenContact contact{{std::get<Address>(anna.host), Protocol::udp, anna.port},
+                              port(7),
+                              parse<Address>("", "192.0.2.9")};
+    for (const bool looked : {false, true}) {
+        firewall_.renewed = 0;
+        firewall_.remembered.clear();
+        settler_.report = SettleReport{gateway_->settling().ordered(), 0, {}};
+        settler_.report->contacts = {contact};
+        if (looked) settler_.report->seen.emplace();
+        gateway_->settled();
+        EXPECT_THAT(firewall_.remembered, SizeIs(1));
+        EXPECT_EQ(firewall_.renewed, looked ? 1 : 0);
+    }
+}
+
+TEST_F(GatewayContactsTest, SaysWhoIsStoppedByAnotherFirewallAndHowToOpenIt) {
+    reserve_at(anna, 7);
+    const auto look = [this] {
+        gateway_->look();
+        settler_.report = SettleReport{gateway_->settling().ordered(), 0, {}};
+        settler_.report->seen.emplace();
+        gateway_->settled();
+        return gateway_->conflicts().open();
+    };
+    EXPECT_THAT(look(), IsEmpty());
+    const auto usual = gateway_->look_interval();
+    const ProtocolPort ours{Protocol::udp, port(7)};
+    firewall_.obstructed = {{ours, {Protocol::udp, port(8)}},
+                            {"inet fw4 forward", "ip filter FORWARD"}};
+    const auto found = look();
+    ASSERT_THAT(found, SizeIs(2)) << "nobody has port 8";
+    for (const auto& conflict : found) {
+        EXPECT_EQ(conflict.finding.cause, ConflictCause::foreign_firewall);
+        EXPECT_EQ(conflict.finding.port, ours);
+        EXPECT_EQ(conflict.finding.owner, "192.168.2.2");
+        EXPECT_THAT(explanation(conflict), ::testing::HasSubstr(conflict.evidence.command));
+        EXPECT_THAT(actions(conflict), ElementsAre("open-foreign-firewall"));
+    }
+    EXPECT_EQ(found[0].finding.other, "the chain inet fw4 forward");
+    EXPECT_EQ(found[0].evidence.command, "nft insert rule inet fw4 forward ct status dnat accept");
+    EXPECT_EQ(found[1].evidence.command,
+              "iptables -I FORWARD -m conntrack --ctstate DNAT -j ACCEPT");
+    EXPECT_LT(gateway_->look_interval(), usual) << "it may be opened any moment";
+
+    firewall_.obstructed.chains.clear();
+    ASSERT_THAT(look(), SizeIs(1)) << "it rejects by a rule";
+    EXPECT_EQ(gateway_->conflicts().open()[0].finding.other, "another firewall");
+    firewall_.obstructed = {};
+    EXPECT_THAT(look(), IsEmpty());
+}
+
+TEST_F(GatewayContactsTest, SaysThatTheKernelHasNoTimeouts) {
+    const auto warns = [this] {
+        return std::ranges::any_of(gateway_->status().warnings, [](const std::string& warning) {
+            return warning.starts_with("nat.udp-timeout has no effect");
+        });
+    };
+    EXPECT_FALSE(warns());
+    firewall_.timeouts = false;
+    EXPECT_TRUE(warns());
+}
+
 TEST_F(GatewayContactsTest, RemembersEachOnce) {
     reserve_at(anna, 7);
     const SeenContact twice{{std::get<Address>(anna.host), Protocol::udp, anna.port},

@@ -62,6 +62,10 @@ class FailingFirewall : public FirewallBackend {
         if (cannot_remember) throw KernelFailure("add element", 28, "");
         remembered.insert(remembered.end(), contacts.begin(), contacts.end());
     }
+    void renew(std::span<const Contact> contacts) override {
+        remember(contacts);
+        ++renewed;
+    }
     bool has_timeouts() const override { return timeouts; }
     Obstruction obstruction() override { return obstructed; }
     FirewallCounters counters() override { return {}; }
@@ -75,6 +79,7 @@ class FailingFirewall : public FirewallBackend {
     int replaced = 0;
     std::vector<FirewallDifference> applied;
     std::vector<Contact> remembered;
+    int renewed = 0;
     Obstruction obstructed;
     bool timeouts = true;
     bool cannot_remember = false;

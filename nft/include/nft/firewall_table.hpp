@@ -28,6 +28,7 @@ class FirewallTable : public FirewallBackend {
     void replace(const Firewall& firewall) override;
     [[nodiscard]] bool apply(const FirewallDifference& difference) override;
     void remember(std::span<const Contact> contacts) override;
+    void renew(std::span<const Contact> contacts) override;
     [[nodiscard]] bool has_timeouts() const override { return has_timeouts_; }
     [[nodiscard]] Obstruction obstruction() override;
     [[nodiscard]] FirewallCounters counters() override;

@@ -136,7 +136,7 @@ class Gateway {
     void settle_everything(const std::vector<Mapping>& removed,
                            const std::vector<Address>& gone_addresses);
     void digest(const Look& look);
-    void remember(const std::vector<SeenContact>& contacts);
+    void remember(const std::vector<SeenContact>& contacts, bool renew);
     void forget_idle_claims(Time now);
     void store_last_seen(Time now);
     void find_conflicts();

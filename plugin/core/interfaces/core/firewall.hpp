@@ -162,10 +162,12 @@ class FirewallBackend {
     /// starts from or the kernel's answer is missing, KernelFailure for everything else. Does
     /// nothing if it is empty.
     [[nodiscard]] virtual bool apply(const FirewallDifference& difference) = 0;
-    /// Adds contacts that the packet path has not learnt, and renews those that it would forget
-    /// soon. Without duplicates. Throws KernelFailure; then some of them may be forgotten before
-    /// the next call.
+    /// Adds contacts that the packet path has not learnt. Without duplicates. Throws KernelFailure.
     virtual void remember(std::span<const Contact> contacts) = 0;
+    /// The same, and renews those that the packet path would forget soon; it asks for all contacts
+    /// that there are, however many. Throws KernelFailure; then some of them may be forgotten
+    /// before the next call.
+    virtual void renew(std::span<const Contact> contacts) = 0;
     /// False where the kernel has no timeouts of flows' own: those of all flows apply.
     [[nodiscard]] virtual bool has_timeouts() const = 0;
     /// Nothing where all gets through. Throws KernelFailure.
