@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <exception>
 #include <map>
 #include <set>
@@ -94,6 +95,13 @@ void wait_for_packets_on_their_way() { syscall(SYS_membarrier, MEMBARRIER_CMD_GL
 template <typename T>
 void add_unless_last(std::vector<T>& values, const std::optional<T>& value) {
     if (value && (values.empty() || values.back() != *value)) values.push_back(*value);
+}
+
+// Of this thread: where others have the processors, its own share of them has not grown.
+std::chrono::nanoseconds processor_time() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 std::string text(const FlowEnd& end) {
@@ -237,7 +245,7 @@ void ConntrackSettler::work(const std::stop_token& stop) {
         if (orders.empty()) return;
         // After a rebuild there was a time without rules; for one reservation the quiet is enough.
         if (std::ranges::any_of(orders, &SettleOrder::look)) wait_for_packets_on_their_way();
-        const auto begun = Clock::now();
+        const auto begun = processor_time();
         SettleReport report;
         try {
             report = settle_all(orders);
@@ -245,7 +253,8 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             report.failure = error.what();
         }
         report.ticket = orders.back().ticket;
-        report.took = std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begun);
+        const auto took = processor_time() - begun;
+        report.took = std::chrono::ceil<std::chrono::milliseconds>(took);
         {
             const std::lock_guard lock(mutex_);
             if (report_) {
@@ -262,9 +271,8 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             }
             report_ = std::move(report);
         }
-        const auto ended = Clock::now();
-        rested = ended +
-                 std::min<Clock::duration>((ended - begun) * pace_.rest_factor, pace_.longest_rest);
+        rested =
+            Clock::now() + std::min<Clock::duration>(took * pace_.rest_factor, pace_.longest_rest);
         const std::uint64_t one = 1;
         [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
     }

@@ -67,7 +67,8 @@ void find_obstructed(const Reservations& reservations, const Obstruction& obstru
                                                                    const std::string& command) {
             findings[{ConflictCause::foreign_firewall, port, owner, who}].command = command;
         };
-        if (obstruction.chains.empty()) find("another firewall", opening_command("TABLE CHAIN"));
+        if (obstruction.chains.empty())
+            find("another firewall", opening_command("FAMILY TABLE CHAIN"));
         for (const auto& chain : obstruction.chains) {
             find("the chain " + chain, opening_command(chain));
         }

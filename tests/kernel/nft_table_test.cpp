@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Table inet porthole in the running kernel, as nft(8) reads it back.
+#include <array>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -123,6 +124,33 @@ TEST_F(NftTable, IsReadBackByNftAsItWasWritten) {
     const auto before = listed();
     nft("flush ruleset\n" + before);
     EXPECT_EQ(listed(), before);
+}
+
+// What the packet path learnt long ago lasts longer again; what it knows well stays as it is.
+TEST_F(NftTable, RenewsContacts) {
+    table.replace({});
+    const auto contact = [](std::string_view remote) {
+        return Contact{{Protocol::udp, Port::constant<51820>()}, parse<Address>("remote", remote)};
+    };
+    nft("add element inet porthole contacts { udp . 192.0.2.1 . 51820 expires 100s, "
+        "udp . 192.0.2.2 . 51820 expires 500s, udp . 192.0.2.3 . 51820 expires 100s }");
+    const std::array wanted{contact("192.0.2.1"), contact("192.0.2.2"), contact("192.0.2.4")};
+    const auto seconds_left = [this](const std::string& remote) {
+        const auto text =
+            lab::output_of(gateway, {"nft", "list", "set", "inet", "porthole", "contacts"});
+        std::smatch found;
+        const std::regex element("udp \\. " + remote + " \\. 51820 expires (?:(\\d+)m)?(\\d+)s");
+        if (!std::regex_search(text, found, element)) return 0;
+        return (found[1].matched ? 60 * std::stoi(found[1]) : 0) + std::stoi(found[2]);
+    };
+    table.remember(wanted);
+    EXPECT_GT(seconds_left("192.0.2.4"), 590);
+    table.renew(wanted);
+    EXPECT_GT(seconds_left("192.0.2.1"), 590);
+    EXPECT_LE(seconds_left("192.0.2.2"), 500) << "it lasts for a good while";
+    EXPECT_GT(seconds_left("192.0.2.2"), 400);
+    EXPECT_LE(seconds_left("192.0.2.3"), 100) << "nobody wants it";
+    EXPECT_GT(seconds_left("192.0.2.3"), 50);
 }
 
 TEST_F(NftTable, LeavesEverybodyElsesTablesAlone) {

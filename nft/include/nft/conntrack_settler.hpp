@@ -20,7 +20,8 @@ struct SettlingPace {
     std::chrono::microseconds quiet{1000};
     /// But no order waits longer for others.
     std::chrono::milliseconds longest_wait{250};
-    /// However many orders come, a walk is followed by a rest of so many times its length,
+    /// However many orders come, a walk is followed by a rest of so many times the processor time
+    /// that it took,
     int rest_factor = 10;
     /// up to this.
     std::chrono::milliseconds longest_rest{500};

@@ -44,7 +44,7 @@ class Settling {
     [[nodiscard]] std::optional<Look> take_look() { return std::exchange(look_, std::nullopt); }
     /// Whom owners have flows with, as far as it was not taken yet.
     [[nodiscard]] std::vector<SeenContact> take_contacts() { return std::exchange(contacts_, {}); }
-    /// How long the last walk through all flows took.
+    /// The processor time that the last walk through all flows took.
     [[nodiscard]] std::chrono::milliseconds took() const { return took_; }
     /// How many flows were deleted so far.
     [[nodiscard]] std::uint64_t deleted() const { return deleted_; }

@@ -56,7 +56,7 @@ struct SettleReport {
     std::uint64_t ticket = 0;
     std::size_t deleted = 0;           ///< flows that contradicted the mappings
     std::string failure;               ///< empty: none; else flows may still contradict them
-    std::chrono::milliseconds took{};  ///< the last walk through all flows
+    std::chrono::milliseconds took{};  ///< processor time, of the last walk through all flows
     /// Sorted; of very many not all.
     std::vector<SparedFlow> spared = {};
     /// Owners that had flows from wrong ports, which were deleted, and the last such port of each.
