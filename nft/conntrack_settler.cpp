@@ -15,15 +15,14 @@
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
-#include <linux/membarrier.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <net/if.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "flow.hpp"
+#include "grace_period.hpp"
 #include "netlink/connection.hpp"
 #include "netlink/message.hpp"
 #include "netlink/route_finder.hpp"
@@ -86,11 +85,6 @@ std::vector<std::pair<Sighting, Port>> corrected(const FlowJudge& judge,
     }
     return {owners.begin(), owners.end()};
 }
-
-// A packet that the old rules have judged may not be in conntrack yet. The kernel handles each
-// within one read-side section of RCU (process_backlog of net/core/dev.c), and this waits for all
-// of them.
-void wait_for_packets_on_their_way() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 template <typename T>
 void add_unless_last(std::vector<T>& values, const std::optional<T>& value) {
@@ -189,6 +183,7 @@ ConntrackSettler::ConntrackSettler(const SettlingPace& pace)
     : pace_(pace),
       conntrack_(std::make_unique<Conntrack>()),
       descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      packets_on_their_way_(std::make_unique<GracePeriod>()),
       worker_([this](const std::stop_token& stop) { work(stop); }) {
     if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
 }
@@ -243,12 +238,15 @@ void ConntrackSettler::work(const std::stop_token& stop) {
     while (true) {
         const auto orders = take_orders(stop, rested);
         if (orders.empty()) return;
-        // After a rebuild there was a time without rules; for one reservation the quiet is enough.
-        if (std::ranges::any_of(orders, &SettleOrder::look)) wait_for_packets_on_their_way();
-        const auto begun = processor_time();
         SettleReport report;
+        // A packet that the old rules have judged may not be in conntrack yet. For one reservation
+        // the quiet is enough.
+        constexpr std::chrono::milliseconds patience{500};
+        const bool gap = std::ranges::any_of(orders, &SettleOrder::gap);
+        report.early = gap && !packets_on_their_way_->wait(patience);
+        const auto begun = processor_time();
         try {
-            report = settle_all(orders);
+            settle_all(orders, report);
         } catch (const std::exception& error) {
             report.failure = error.what();
         }
@@ -259,6 +257,7 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             const std::lock_guard lock(mutex_);
             if (report_) {
                 report.deleted += report_->deleted;
+                report.early |= report_->early;
                 if (!report.seen && report_->seen) {
                     report.seen = std::move(report_->seen);
                     report.spared = std::move(report_->spared);
@@ -278,11 +277,10 @@ void ConntrackSettler::work(const std::stop_token& stop) {
     }
 }
 
-SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders) {
+void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, SettleReport& report) {
     FlowJudge judge;
     for (const auto& order : orders) judge.follow(order);
-    SettleReport report;
-    if (judge.finds_all_fine()) return report;
+    if (judge.finds_all_fine()) return;
     auto [suspects, seen, contacts] = conntrack_->walk(judge);
     sort_unique(contacts);
     report.contacts = std::move(contacts);
@@ -329,7 +327,6 @@ SettleReport ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders
     std::ranges::sort(report.spared);
     report.corrected = corrected(judge, suspects);
     report.deleted = conntrack_->remove(suspects);
-    return report;
 }
 
 }  // namespace porthole::nft

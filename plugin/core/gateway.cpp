@@ -316,6 +316,7 @@ void Gateway::settled() {
     journal_.touch(rows);
     const auto look = settling_.take_look();
     if (look) digest(*look);
+    if (settling_.take_early()) lost_ = true;
     remember(settling_.take_contacts(), look.has_value());
 }
 
@@ -347,7 +348,7 @@ void Gateway::settle_everything(const std::vector<Mapping>& removed,
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
     settling_.order_everything(mappings_of(reservations_), perimeter_.scope, std::move(rows),
-                               removed, gone_addresses);
+                               removed, gone_addresses, true);
 }
 
 GatewayStatus Gateway::status() const {

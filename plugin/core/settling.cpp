@@ -19,7 +19,7 @@ void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
 void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scope,
                                 std::vector<ReservationId> rows,
                                 const std::vector<Mapping>& removed,
-                                const std::vector<Address>& gone_addresses) {
+                                const std::vector<Address>& gone_addresses, bool gap) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
     Gone gone{ordered_, removed, gone_addresses};
@@ -36,6 +36,7 @@ void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scop
          .mappings = {.removed = std::move(gone.mappings), .added = std::move(mappings)},
          .scope = scope,
          .gone_addresses = std::move(gone.addresses),
+         .gap = gap,
          .look = true});
     everything_ = ordered_;
 }
@@ -46,6 +47,7 @@ std::vector<ReservationId> Settling::take_report() {
     reported_ = report->ticket;
     deleted_ += report->deleted;
     took_ = report->took;
+    early_ |= report->early;
     const bool done = report->failure.empty();
     if (done) {
         while (!gone_.empty() && gone_.front().ticket <= reported_) gone_.pop_front();

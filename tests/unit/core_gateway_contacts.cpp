@@ -467,6 +467,26 @@ TEST_F(GatewayContactsTest, SaysWhoIsStoppedByAnotherFirewallAndHowToOpenIt) {
     EXPECT_THAT(look(), IsEmpty());
 }
 
+// Where the kernel could not say in time that all packets are done with, another look is soon.
+TEST_F(GatewayContactsTest, LooksAgainSoonWhereItLookedEarly) {
+    const auto look = [this](bool early) {
+        gateway_->look();
+        settler_.report = SettleReport{gateway_->settling().ordered(), 0, {}};
+        settler_.report->seen.emplace();
+        settler_.report->early = early;
+        gateway_->settled();
+        return gateway_->look_interval();
+    };
+    const auto usual = look(false);
+    EXPECT_LT(look(true), usual);
+    EXPECT_EQ(look(false), usual);
+    settler_.orders.clear();
+    gateway_->look();
+    gateway_->rebuild();
+    EXPECT_FALSE(settler_.orders.at(0).gap);
+    EXPECT_TRUE(settler_.orders.at(1).gap);
+}
+
 TEST_F(GatewayContactsTest, SaysThatTheKernelHasNoTimeouts) {
     const auto warns = [this] {
         return std::ranges::any_of(gateway_->status().warnings, [](const std::string& warning) {

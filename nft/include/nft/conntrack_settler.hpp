@@ -27,6 +27,8 @@ struct SettlingPace {
     std::chrono::milliseconds longest_rest{500};
 };
 
+class GracePeriod;
+
 /// Settles over ctnetlink in a thread of its own: one dump for all orders that wait, comparison in
 /// user space, deletion by addresses and id.
 class ConntrackSettler : public Settler {
@@ -49,7 +51,7 @@ class ConntrackSettler : public Settler {
     void work(const std::stop_token& stop);
     [[nodiscard]] std::vector<SettleOrder> take_orders(const std::stop_token& stop,
                                                        Clock::time_point rested);
-    [[nodiscard]] SettleReport settle_all(const std::vector<SettleOrder>& orders);
+    void settle_all(const std::vector<SettleOrder>& orders, SettleReport& report);
 
     SettlingPace pace_;
     std::unique_ptr<Conntrack> conntrack_;
@@ -59,7 +61,8 @@ class ConntrackSettler : public Settler {
     std::vector<SettleOrder> waiting_;    // guarded by mutex_
     Clock::time_point first_, last_;      // when what waits was ordered; guarded by mutex_
     std::optional<SettleReport> report_;  // guarded by mutex_
-    std::jthread worker_;                 // last: it ends before the rest goes
+    std::unique_ptr<GracePeriod> packets_on_their_way_;
+    std::jthread worker_;  // last: it ends before the rest goes
 };
 
 }  // namespace porthole::nft

@@ -29,7 +29,7 @@ class Settling {
     /// failures are made good. `removed`: mappings that went since the last order.
     void order_everything(std::vector<Mapping> mappings, const Scope& scope,
                           std::vector<ReservationId> rows, const std::vector<Mapping>& removed = {},
-                          const std::vector<Address>& gone_addresses = {});
+                          const std::vector<Address>& gone_addresses = {}, bool gap = false);
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
     /// if it has failed.
     std::vector<ReservationId> take_report();
@@ -44,6 +44,8 @@ class Settling {
     [[nodiscard]] std::optional<Look> take_look() { return std::exchange(look_, std::nullopt); }
     /// Whom owners have flows with, as far as it was not taken yet.
     [[nodiscard]] std::vector<SeenContact> take_contacts() { return std::exchange(contacts_, {}); }
+    /// Whether a report since the last call was early: another look may find more.
+    [[nodiscard]] bool take_early() { return std::exchange(early_, false); }
     /// The processor time that the last walk through all flows took.
     [[nodiscard]] std::chrono::milliseconds took() const { return took_; }
     /// How many flows were deleted so far.
@@ -69,6 +71,7 @@ class Settling {
     std::uint64_t deleted_ = 0;
     std::optional<Look> look_;
     std::vector<SeenContact> contacts_;
+    bool early_ = false;
     std::chrono::milliseconds took_{};
     std::uint64_t everything_ = 0;  // the newest order for everything
     std::uint64_t failed_ = 0;      // the newest order that was not done

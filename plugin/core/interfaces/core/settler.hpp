@@ -23,6 +23,9 @@ struct SettleOrder {
     Scope scope;
     /// WAN addresses that are gone: what was sent on from there to an owner is settled.
     std::vector<Address> gone_addresses = {};
+    /// There was a time without the rules, or with others: packets that they have judged may still
+    /// be on their way.
+    bool gap = false;
     /// Also report which owners and which hosts on watched ports have flows.
     bool look = false;
 };
@@ -66,6 +69,8 @@ struct SettleReport {
     std::vector<SeenContact> contacts = {};
     /// Nothing: nobody has looked. Sorted, without duplicates.
     std::optional<std::vector<Sighting>> seen = std::nullopt;
+    /// Flows of packets that were on their way may not have been there yet.
+    bool early = false;
 };
 
 /// Deletes the flows in conntrack that contradict the mappings, so that their next packets are
