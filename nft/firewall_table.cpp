@@ -19,6 +19,7 @@
 #include "obstruction.hpp"
 #include "port_use.hpp"
 #include "skeleton.hpp"
+#include "timeouts.hpp"
 
 namespace porthole::nft {
 namespace {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <optional>
-#include <string_view>
 
 #include "core/firewall.hpp"
 #include "netlink/batch.hpp"
@@ -17,9 +16,6 @@ constexpr auto displaced = "displaced";
 constexpr auto guarded = "guarded";
 constexpr auto contacts_refused = "contacts-refused";
 }  // namespace counters
-
-/// What the names of the commands that add ct timeout objects begin with.
-constexpr std::string_view add_timeout_command = "add ct timeout inet porthole ";
 
 /// What is in the table's rules and sets themselves, and not looked up by them: another one takes
 /// another table.

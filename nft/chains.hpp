@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstdint>
+
+namespace porthole::nft {
+
+/// The chains of the table.
+namespace chains {
+constexpr auto source_nat = "source-nat";
+constexpr auto guard = "guard";
+constexpr auto reserved = "reserved";
+constexpr auto guarded = "guarded";
+constexpr auto stopped = "stopped";
+constexpr auto learning = "learning";
+constexpr auto to_owner = "to-owner";
+constexpr auto inbound = "inbound";
+constexpr auto sent_on = "sent-on";
+constexpr auto hairpin = "hairpin";
+constexpr auto unsolicited = "unsolicited";
+}  // namespace chains
+
+/// An anonymous set { tcp, udp } belongs to one rule; these are the ids of all of them.
+enum ProtocolSet : std::uint32_t {
+    exact_protocols = 1,
+    displaced_protocols,
+    own_displaced_protocols,
+    guarded_protocols,
+    collided_protocols,
+    stopped_protocols,
+    learnt_protocols,
+    open_protocols,
+    contacted_protocols,
+    delivered_protocols,
+    neighbour_protocols,
+    hairpin_protocols,
+    hairpin_owner_protocols,
+    hairpin_displaced_protocols,
+    hairpin_own_protocols,
+    end_of_protocol_sets,
+};
+
+}  // namespace porthole::nft

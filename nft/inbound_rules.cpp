@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string>
+#include <utility>
+
+#include "chains.hpp"
+#include "elements.hpp"
+#include "rule.hpp"
+#include "rules.hpp"
+#include "timeouts.hpp"
+
+namespace porthole::nft {
+namespace {
+
+using namespace chains;  // NOLINT(google-build-using-namespace)
+
+// dnat ip to meta l4proto . th dport map @owners
+Rule& send_to_owner(Rule& rule) {
+    return rule.meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .map(sets::owners, Register::first);
+}
+constexpr auto dnat_text = "dnat ip to meta l4proto . th dport map @owners";
+
+// Who may come in unasked goes to the owner; everybody else goes where he went without us: to a
+// port forward of others', or to the gateway, where he is stopped. It is a nat chain: established
+// flows do not pay for it.
+void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
+    Rule(to_owner)
+        .ipv4()
+        .ipv4_address(End::destination)
+        .in(sets::wan_addresses)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::host_ports)
+        .jump(inbound)
+        .add_to(batch, "ip daddr @wan-addresses meta l4proto . th dport @host-ports jump inbound");
+    // A neighbour in the owner's own house: hairpinning (RFC 4787 REQ-9), whatever the filtering,
+    // as they reach each other without us, too.
+    Rule neighbour(inbound);
+    neighbour.meta(NFT_META_IIFNAME)
+        .not_in(sets::wans)
+        .ipv4()
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(neighbour_protocols);
+    send_to_owner(neighbour);
+    const auto timeout = set_timeouts(neighbour, shape);
+    neighbour.dnat_ipv4_to(Register::first, Register::second)
+        .add_to(batch, "iifname != @wans ip saddr @nat-sources meta l4proto { tcp, udp } " +
+                           timeout + dnat_text);
+    Rule(inbound)
+        .meta(NFT_META_IIFNAME)
+        .not_in(sets::wans)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "iifname != @wans return");
+
+    const auto let_in = [&](Rule& rule, std::uint32_t protocols, const std::string& text) {
+        rule.meta(NFT_META_L4PROTO).in_anonymous(protocols);
+        send_to_owner(rule)
+            .meta(NFT_META_L4PROTO, Register::third)
+            .port(End::destination, Register::fourth)
+            .add_to_set(sets::undelivered, Register::third);
+        const auto set = set_timeouts(rule, shape);
+        rule.dnat_ipv4_to(Register::first, Register::second)
+            .add_to(batch, text +
+                               " meta l4proto { tcp, udp } "
+                               "add @undelivered { meta l4proto . th dport } " +
+                               set + dnat_text);
+    };
+    Rule open(inbound);
+    open.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::endpoint_independent);
+    let_in(open, open_protocols, "meta l4proto . th dport @endpoint-independent");
+    Rule(inbound)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::without_contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "meta l4proto . th dport @without-contacts return");
+    Rule contacted(inbound);
+    contacted.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::destination, Register::third)
+        .in(sets::contacts);
+    let_in(contacted, contacted_protocols, "meta l4proto . ip saddr . th dport @contacts");
+}
+
+// The first packets of flows that were sent on, by us or by others, when they have got past
+// everybody's forward chains.
+void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
+    Rule(source_nat)
+        .destination_translated()
+        .jump(sent_on)
+        .add_to(batch, "ct status dnat jump sent-on");
+    Rule(sent_on)
+        .meta(NFT_META_IIFNAME)
+        .in(sets::wans)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(delivered_protocols)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_PROTO_DST, Register::second)
+        .delete_from_set(sets::undelivered)
+        .add_to(batch,
+                "iifname @wans meta l4proto { tcp, udp } "
+                "delete @undelivered { meta l4proto . ct original proto-dst }");
+    // Ours, from one host to another: the sender shows its address and port outside (REQ-9a).
+    // Interfaces do not tell, as with br_netfilter both are the bridge's ports.
+    Rule(sent_on)
+        .ipv4()
+        .original(NFT_CT_DST_IP, Register::first)
+        .in(sets::wan_addresses)
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(hairpin_protocols)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_PROTO_DST, Register::second)
+        .in(sets::host_ports)
+        .meta(NFT_META_OIFNAME)
+        .not_in(sets::wans)
+        .go_to(hairpin)
+        .add_to(batch,
+                "ct original ip daddr @wan-addresses ip saddr @nat-sources "
+                "meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @host-ports "
+                "oifname != @wans goto hairpin");
+
+    Rule(hairpin)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .map(sets::exact, Register::fifth)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(hairpin_owner_protocols)
+        .original(NFT_CT_DST_IP, Register::first)
+        .snat_ipv4_to(Register::first, Register::fifth)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } snat ip to "
+                "ct original ip daddr:meta l4proto . ip saddr . th sport map @exact");
+    for (const auto& [set, id] : {std::pair(sets::host_ports, hairpin_displaced_protocols),
+                                  std::pair(sets::own_ports, hairpin_own_protocols)}) {
+        Rule(hairpin)
+            .meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .ipv4()
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(id)
+            .counter(counters::displaced)
+            .original(NFT_CT_DST_IP, Register::third)
+            .snat_ipv4_to(shape.pool)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
+                               " meta l4proto { tcp, udp } counter name \"displaced\" snat ip to "
+                               "ct original ip daddr:" +
+                               to_text(shape.pool));
+    }
+    Rule(hairpin)
+        .ipv4()
+        .original(NFT_CT_DST_IP, Register::first)
+        .snat_ipv4_to(Register::first)
+        .add_to(batch, "snat ip to ct original ip daddr");
+}
+
+// What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
+// would take the port away from its owner. Other addresses than those of the WANs are not in its
+// way.
+void add_unsolicited_rules(netlink::Batch& batch) {
+    Rule(unsolicited)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::destination, Register::second)
+        .in(sets::host_ports)
+        .meta(NFT_META_IIFNAME)
+        .in(sets::wans)
+        .ipv4()
+        .ipv4_address(End::destination)
+        .in(sets::wan_addresses)
+        .new_flow()
+        .counter(counters::unsolicited)
+        .verdict(NF_DROP)
+        .add_to(batch,
+                "meta l4proto . th dport @host-ports iifname @wans "
+                "ip daddr @wan-addresses ct state == new counter name \"unsolicited\" drop");
+}
+
+}  // namespace
+
+void add_inbound_rules(netlink::Batch& batch, const Shape& shape) {
+    add_to_owner_rules(batch, shape);
+    add_sent_on_rules(batch, shape);
+    add_unsolicited_rules(batch);
+}
+
+}  // namespace porthole::nft

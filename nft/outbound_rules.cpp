@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string>
+#include <utility>
+
+#include "chains.hpp"
+#include "elements.hpp"
+#include "rule.hpp"
+#include "rules.hpp"
+#include "timeouts.hpp"
+
+namespace porthole::nft {
+namespace {
+
+using namespace chains;  // NOLINT(google-build-using-namespace)
+
+// What every flow must be that this chain translates: it leaves through a WAN, and neither comes
+// from the gateway itself (its sockets' flows come from no interface, its tunnels' from themselves)
+// nor goes to an exempt destination. The rule knows already that it is IPv4.
+Rule& translated(Rule& rule) {
+    return rule.meta_is_not(NFT_META_IIF, 0, 4)
+        .meta(NFT_META_OIFNAME)
+        .in(sets::wans)
+        .ipv4_address(End::source)
+        .not_in(sets::wan_addresses)
+        .ipv4_address(End::destination)
+        .not_in(sets::exempt);
+}
+constexpr auto translated_text =
+    "iif != 0 oifname @wans ip saddr != @wan-addresses ip daddr != @exempt ";
+
+// A nat chain sees the first packet of a flow only: established flows do not pay for it. Each rule
+// begins with the lookup that the flows of others fail.
+void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
+    const auto to_pool = "meta l4proto { tcp, udp } counter name \"displaced\" masquerade to :" +
+                         to_text(shape.pool);
+    Rule(source_nat)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::ports)
+        .jump(reserved)
+        .add_to(batch, "meta l4proto . th sport @ports jump reserved");
+    // What the guard stopped a moment ago: left to others, its next try might be stopped again. The
+    // guard has seen that its source is translated, whoever's network it is in.
+    Rule collided(source_nat);
+    collided.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .in(sets::collided);
+    translated(collided)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(collided_protocols)
+        .counter(counters::displaced)
+        .masquerade_to(shape.pool)
+        .add_to(batch, "meta l4proto . ip saddr . th sport @collided " +
+                           std::string(translated_text) + to_pool);
+    if (shape.masquerades) {
+        Rule others(source_nat);
+        others.meta(NFT_META_OIFNAME).in(sets::masquerade_wans).ipv4();
+        translated(others)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .masquerade()
+            .add_to(batch, "oifname @masquerade-wans " + std::string(translated_text) +
+                               "ip saddr @nat-sources masquerade");
+    }
+
+    Rule owned(reserved);
+    owned.ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .ipv4_address(End::source, Register::second)
+        .port(End::source, Register::third)
+        .map(sets::exact, Register::fifth);
+    // No gateway has a mapping: two questions less than for others.
+    owned.meta(NFT_META_OIFNAME)
+        .in(sets::wans)
+        .ipv4_address(End::destination)
+        .not_in(sets::exempt)
+        .ipv4_address(End::source)
+        .in(sets::nat_sources)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(exact_protocols);
+    const auto timeout = set_timeouts(owned, shape);
+    owned.masquerade_to_port(Register::fifth)
+        .add_to(batch,
+                "oifname @wans ip daddr != @exempt ip saddr @nat-sources "
+                "meta l4proto { tcp, udp } " +
+                    timeout + "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+    if (shape.watched) {
+        // An IP header with all its options, and the ports.
+        constexpr std::uint32_t headers = 64;
+        constexpr std::uint16_t packets_at_once = 16;
+        Rule watched(reserved);
+        watched.ipv4()
+            .meta_is(NFT_META_L4PROTO, static_cast<std::uint32_t>(Protocol::udp), 1)
+            .port_in(End::source, *shape.watched);
+        translated(watched)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .log(watch_group, headers, packets_at_once)
+            .add_to(batch, "udp sport " + to_text(*shape.watched) + " " + translated_text +
+                               "ip saddr @nat-sources log group " + std::to_string(watch_group) +
+                               " snaplen 64 queue-threshold 16");
+    }
+    // Whoever gets here from a port that is somebody's outside, or the gateway's, does not own it.
+    for (const auto& [set, id] : {std::pair(sets::host_ports, displaced_protocols),
+                                  std::pair(sets::own_ports, own_displaced_protocols)}) {
+        Rule displaced(reserved);
+        displaced.meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .ipv4();
+        translated(displaced)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(id)
+            .counter(counters::displaced)
+            .masquerade_to(shape.pool)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " " +
+                               std::string(translated_text) + "ip saddr @nat-sources " + to_pool);
+    }
+}
+
+// When flows from other ports collide, the kernel picks a port at random, perhaps somebody's: the
+// packet is dropped, and the flow's next try leaves from the pool. This chain is on the path of
+// every packet, so what costs least and stops most comes first: replies, and what has been replied
+// to, are not new. Owners leave it as soon as they are known, for where contacts are learnt.
+void add_guard_rules(netlink::Batch& batch) {
+    Rule(guard)
+        .new_flow()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::ports)
+        .jump(guarded)
+        .add_to(batch, "ct state == new meta l4proto . th sport @ports jump guarded");
+    // Owners go on; then whoever shows a WAN's address, but did not begin with it. The gateway's
+    // own flows did.
+    Rule(guarded)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(guarded_protocols)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_SRC_IP, Register::second)
+        .original(NFT_CT_PROTO_SRC, Register::third)
+        .port(End::source, Register::fourth)
+        .in(sets::exact_flows)
+        .go_to(learning)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } meta l4proto . ct original ip saddr . "
+                "ct original proto-src . th sport @exact-flows goto learning");
+    for (const auto* const set : {sets::host_ports, sets::own_ports}) {
+        Rule disguised(guarded);
+        disguised.meta(NFT_META_L4PROTO, Register::first)
+            .port(End::source, Register::second)
+            .in(set)
+            .meta(NFT_META_OIFNAME)
+            .in(sets::wans)
+            .ipv4()
+            .ipv4_address(End::source)
+            .in(sets::wan_addresses)
+            .original(NFT_CT_SRC_IP, Register::first)
+            .not_in(sets::wan_addresses)
+            .jump(stopped)
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
+                               " oifname @wans ip saddr @wan-addresses "
+                               "ct original ip saddr != @wan-addresses jump stopped");
+    }
+    Rule(stopped)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(stopped_protocols)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_SRC_IP, Register::second)
+        .original(NFT_CT_PROTO_SRC, Register::third)
+        .add_to_set(sets::collided)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } add @collided { meta l4proto . ct original ip saddr . "
+                "ct original proto-src }");
+    // A rule of its own: a full set ends the one above.
+    Rule(stopped)
+        .counter(counters::guarded)
+        .verdict(NF_DROP)
+        .add_to(batch, "counter name \"guarded\" drop");
+}
+
+// Whom an owner sends to, that one may answer from any port. First packets are enough: where a flow
+// lives on, conntrack knows of it, and its contact is renewed from there (renew()). The limit
+// sees only remotes that are no contacts yet.
+void add_learning_rules(netlink::Batch& batch) {
+    const auto contact = [](Rule& rule) -> Rule& {
+        return rule.ipv4()
+            .meta(NFT_META_L4PROTO, Register::first)
+            .ipv4_address(End::destination, Register::second)
+            .port(End::source, Register::third);
+    };
+    Rule known(learning);
+    contact(known)
+        .in(sets::contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "meta l4proto . ip daddr . th sport @contacts return");
+    Rule(learning)
+        .meta(NFT_META_L4PROTO, Register::first)
+        .port(End::source, Register::second)
+        .in(sets::without_contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "meta l4proto . th sport @without-contacts return");
+    Rule(learning)
+        .meta(NFT_META_OIFNAME)
+        .not_in(sets::wans)
+        .verdict(NFT_RETURN)
+        .add_to(batch, "oifname != @wans return");
+    Rule(learning)
+        .ipv4()
+        .original(NFT_CT_SRC_IP, Register::first)
+        .over_limit(sets::learners, contacts_per_second, contacts_at_once)
+        .counter(counters::contacts_refused)
+        .verdict(NFT_RETURN)
+        .add_to(batch,
+                "update @learners { ct original ip saddr limit rate over 1/second burst 400 "
+                "packets } counter name \"contacts-refused\" return");
+    Rule learnt(learning);
+    learnt.meta(NFT_META_L4PROTO).in_anonymous(learnt_protocols);
+    contact(learnt)
+        .add_to_set(sets::contacts)
+        .verdict(NFT_RETURN)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } add @contacts { meta l4proto . ip daddr . th sport } "
+                "return");
+    // Only where the set is full.
+    Rule(learning)
+        .counter(counters::contacts_refused)
+        .add_to(batch, "counter name \"contacts-refused\"");
+}
+
+}  // namespace
+
+void add_outbound_rules(netlink::Batch& batch, const Shape& shape) {
+    add_source_nat_rules(batch, shape);
+    add_guard_rules(batch);
+    add_learning_rules(batch);
+}
+
+}  // namespace porthole::nft
