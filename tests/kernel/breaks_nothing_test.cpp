@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "input_policies.hpp"
 #include "lab/porthole.hpp"
 #include "lab/process.hpp"
 #include "lab/sockets.hpp"
@@ -178,12 +179,7 @@ TEST_P(BreaksNothing, IPv6) {
     });
 }
 
-INSTANTIATE_TEST_SUITE_P(Input, BreaksNothing,
-                         testing::Values(lab::InputPolicy::accept, lab::InputPolicy::drop),
-                         [](const auto& test) {
-                             return test.param == lab::InputPolicy::accept ? "Accepting"
-                                                                           : "Dropping";
-                         });
+INSTANTIATE_TEST_SUITE_P(Input, BreaksNothing, input_policies(), input_policy_name);
 
 }  // namespace
 }  // namespace porthole

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bus_client.hpp"
+#include "input_policies.hpp"
 #include "lab/conntrack.hpp"
 #include "lab/deadline.hpp"
 #include "lab/links.hpp"
@@ -294,12 +295,7 @@ TEST_P(FilteringBehaviour, LeavesStrangersToAPortForward) {
     EXPECT_TRUE(comes_in(stranger, a2));
 }
 
-INSTANTIATE_TEST_SUITE_P(Input, FilteringBehaviour,
-                         testing::Values(lab::InputPolicy::accept, lab::InputPolicy::drop),
-                         [](const auto& test) {
-                             return test.param == lab::InputPolicy::accept ? "Accepting"
-                                                                           : "Dropping";
-                         });
+INSTANTIATE_TEST_SUITE_P(Input, FilteringBehaviour, input_policies(), input_policy_name);
 
 }  // namespace
 }  // namespace porthole

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "input_policies.hpp"
 #include "lab/porthole.hpp"
 #include "lab/process.hpp"
 #include "lab/sockets.hpp"
@@ -173,12 +174,7 @@ TEST_P(Promises, RulesOutliveTheDaemon) {
     EXPECT_TRUE(keeps_its_port());
 }
 
-INSTANTIATE_TEST_SUITE_P(Input, Promises,
-                         testing::Values(lab::InputPolicy::accept, lab::InputPolicy::drop),
-                         [](const auto& test) {
-                             return test.param == lab::InputPolicy::accept ? "Accepting"
-                                                                           : "Dropping";
-                         });
+INSTANTIATE_TEST_SUITE_P(Input, Promises, input_policies(), input_policy_name);
 
 // Porthole is the only NAT of the gateway.
 TEST(Masquerade, IsForEverythingElseThatLeavesThroughAWan) {

@@ -46,18 +46,8 @@ Contact contact(std::uint64_t external_port, const Address& with = remote,
     return {{protocol, port(external_port)}, with};
 }
 
-class GatewayContactsTest : public GatewayFixture {
+class GatewayContactsTest : public LivelyGatewayFixture {
   protected:
-    // The store knows neither who is settled nor, at once, when somebody was seen.
-    [[nodiscard]] std::vector<Reservation> as_compared(
-        const Reservations& reservations) const override {
-        auto rows = GatewayFixture::as_compared(reservations);
-        for (auto& row : rows) {
-            if (row.state == ReservationState::active) row.state = ReservationState::settling;
-            row.last_seen = never;
-        }
-        return rows;
-    }
     void report_contacts(std::vector<SeenContact> contacts) {
         settler_.report = SettleReport{gateway_->settling().ordered(), 0, {}};
         settler_.report->contacts = std::move(contacts);

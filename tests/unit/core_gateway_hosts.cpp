@@ -59,19 +59,8 @@ Mapping mapped(std::optional<Address> host, std::uint64_t external_port) {
     return {Protocol::udp, host, port(51820), port(external_port)};
 }
 
-class GatewayHostsTest : public GatewayFixture {
+class GatewayHostsTest : public LivelyGatewayFixture {
   protected:
-    // Of the states, only who waits is stored; when somebody was seen is not stored at once.
-    [[nodiscard]] std::vector<Reservation> as_compared(
-        const Reservations& reservations) const override {
-        auto rows = GatewayFixture::as_compared(reservations);
-        for (auto& row : rows) {
-            if (row.state == ReservationState::active) row.state = ReservationState::settling;
-            row.last_seen = never;
-        }
-        return rows;
-    }
-
     std::vector<LinkNeighbour> hosts(const std::vector<Neighbour>& neighbours,
                                      const std::vector<Lease>& leases = {}) {
         return gateway_->hosts_changed(neighbours, leases);

@@ -231,4 +231,19 @@ class GatewayFixture : public ::testing::Test {
     std::unique_ptr<Gateway> gateway_;
 };
 
+/// The same, for tests in which rows are settled and hosts are seen: of the states, only who waits
+/// is stored, and when somebody was seen is not stored at once.
+class LivelyGatewayFixture : public GatewayFixture {
+  protected:
+    [[nodiscard]] std::vector<Reservation> as_compared(
+        const Reservations& reservations) const override {
+        auto rows = GatewayFixture::as_compared(reservations);
+        for (auto& row : rows) {
+            if (row.state == ReservationState::active) row.state = ReservationState::settling;
+            row.last_seen = never;
+        }
+        return rows;
+    }
+};
+
 }  // namespace porthole::support
