@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
 #include <cstdint>
+
+#include "types/port.hpp"
 
 namespace porthole::nft {
 
@@ -20,10 +23,12 @@ constexpr auto hairpin = "hairpin";
 constexpr auto unsolicited = "unsolicited";
 }  // namespace chains
 
+/// The protocols that have reservations, the more usual one first.
+inline constexpr std::array reservable_protocols{Protocol::udp, Protocol::tcp};
+
 /// An anonymous set { tcp, udp } belongs to one rule; these are the ids of all of them.
 enum ProtocolSet : std::uint32_t {
-    exact_protocols = 1,
-    displaced_protocols,
+    displaced_protocols = 1,
     own_displaced_protocols,
     guarded_protocols,
     collided_protocols,

@@ -36,6 +36,10 @@ class Rule {
     Rule& meta_is_not(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
     /// meta nfproto ipv4: what any `ip` field needs in front of it in an inet table.
     Rule& ipv4() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV4, 1); }
+    /// meta l4proto PROTOCOL, which leaves the protocol in the first register.
+    Rule& protocol_is(Protocol protocol) {
+        return meta_is(NFT_META_L4PROTO, static_cast<std::uint32_t>(protocol), 1);
+    }
     /// ip saddr or ip daddr, into a register.
     Rule& ipv4_address(End end, Register to = Register::first);
     /// th sport or th dport, into a register.

@@ -86,8 +86,6 @@ constexpr SetDescription port_set(const char* name, std::uint32_t per_mapping) {
             .per_mapping = per_mapping};
 }
 
-constexpr std::array reservable_protocols{Protocol::tcp, Protocol::udp};
-
 constexpr std::uint64_t milliseconds(std::chrono::milliseconds duration) {
     return static_cast<std::uint64_t>(duration.count());
 }
@@ -302,7 +300,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::contacts_refused, counted.contacts_refused);
     if (shape.udp_timeout) add_timeouts(batch, *shape.udp_timeout);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
-    for (std::uint32_t id = exact_protocols; id != end_of_protocol_sets; ++id) {
+    for (std::uint32_t id = displaced_protocols; id != end_of_protocol_sets; ++id) {
         add_set(batch, protocol_set(id), shape.capacity);
         add_protocols(batch, id, reservable_protocols);
     }

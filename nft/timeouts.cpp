@@ -8,6 +8,7 @@
 
 #include <libnftnl/object.h>
 
+#include "chains.hpp"
 #include "message.hpp"
 
 namespace porthole::nft {
@@ -51,11 +52,18 @@ void add_timeouts(netlink::Batch& batch, std::chrono::seconds udp) {
                            transitory, close, transitory, not_acknowledged, not_acknowledged});
 }
 
+std::string set_timeout(Rule& rule, const Shape& shape, Protocol protocol) {
+    if (!shape.udp_timeout) return {};
+    const auto* const name = protocol == Protocol::udp ? reserved_udp : reserved_tcp;
+    rule.ct_timeout(name);
+    return "ct timeout set \"" + std::string(name) + "\" ";
+}
+
 // Each of them leaves flows of the other protocol alone.
 std::string set_timeouts(Rule& rule, const Shape& shape) {
-    if (!shape.udp_timeout) return {};
-    rule.ct_timeout(reserved_udp).ct_timeout(reserved_tcp);
-    return "ct timeout set \"reserved-udp\" ct timeout set \"reserved-tcp\" ";
+    std::string text;
+    for (const auto protocol : reservable_protocols) text += set_timeout(rule, shape, protocol);
+    return text;
 }
 
 }  // namespace porthole::nft

@@ -20,5 +20,7 @@ void add_timeouts(netlink::Batch& batch, std::chrono::seconds udp);
 /// Has the rule give these timeouts to the flow, where the table has them. Returns how nft writes
 /// that, with a space behind it.
 std::string set_timeouts(Rule& rule, const Shape& shape);
+/// The same for a rule that sees this protocol only.
+std::string set_timeout(Rule& rule, const Shape& shape, Protocol protocol);
 
 }  // namespace porthole::nft

@@ -187,7 +187,7 @@ class Path {
 };
 
 // Four of those that are compared: where their parts lie in memory makes a difference of its own.
-constexpr std::size_t of_each = 4;
+constexpr std::size_t of_each = 6;
 enum Gateway : std::size_t { plain = 0, full = of_each, empty = 2 * of_each, gateways };
 
 /// What is sent, and how often the path took how long.
