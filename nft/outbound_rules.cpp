@@ -92,9 +92,7 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         constexpr std::uint32_t headers = 64;
         constexpr std::uint16_t packets_at_once = 16;
         Rule watched(reserved);
-        watched.ipv4()
-            .protocol_is(Protocol::udp)
-            .port_in(End::source, *shape.watched);
+        watched.ipv4().protocol_is(Protocol::udp).port_in(End::source, *shape.watched);
         translated(watched)
             .ipv4_address(End::source)
             .in(sets::nat_sources)
