@@ -76,6 +76,14 @@ std::optional<SparedFlow> spare(SparedFlow::Why why, const Flow& flow) {
                       *external_port};
 }
 
+// As its owner sees it, whoever has begun it.
+SparedFlow offloaded(const Flow& flow, const SeenContact& contact) {
+    const bool inbound = contact.remote == Address::v4(flow.original.source.address);
+    const auto& remote = inbound ? flow.original.source : flow.reply.source;
+    return {SparedFlow::Why::offloaded, contact.owner, contact.remote,
+            Port::from(remote.port).value_or(contact.external_port), contact.external_port};
+}
+
 std::vector<std::pair<Sighting, Port>> corrected(const FlowJudge& judge,
                                                  const std::vector<Flow>& wrong) {
     std::map<Sighting, Port> owners;
@@ -113,6 +121,7 @@ class ConntrackSettler::Conntrack {
         std::vector<Flow> suspects;  // what the judge does not find fine
         std::vector<Sighting> seen;
         std::vector<SeenContact> contacts;
+        std::map<Sighting, SparedFlow> offloaded;  // by owner
     };
 
     // With repetitions.
@@ -125,7 +134,11 @@ class ConntrackSettler::Conntrack {
                 if (!flow) return;
                 if (judge.judge(*flow) != FlowVerdict::fine) found.suspects.push_back(*flow);
                 add_unless_last(found.seen, judge.shows(*flow));
-                add_unless_last(found.contacts, judge.contact_of(*flow));
+                const auto contact = judge.contact_of(*flow);
+                add_unless_last(found.contacts, contact);
+                if (contact && flow->offloaded && judge.looks()) {
+                    found.offloaded.try_emplace(contact->owner, offloaded(*flow, *contact));
+                }
             },
             [&] { found = {}; });
         return found;
@@ -281,7 +294,7 @@ void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, Settle
     FlowJudge judge;
     for (const auto& order : orders) judge.follow(order);
     if (judge.finds_all_fine()) return;
-    auto [suspects, seen, contacts] = conntrack_->walk(judge);
+    auto [suspects, seen, contacts, offloaded] = conntrack_->walk(judge);
     sort_unique(contacts);
     report.contacts = std::move(contacts);
     if (judge.looks()) {
@@ -324,6 +337,9 @@ void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, Settle
         return known->second;
     };
     std::erase_if(suspects, [&](const Flow& flow) { return !is_wrong(flow); });
+    for (const auto& [owner, flow] : offloaded) {
+        if (report.spared.size() < most_spared) report.spared.push_back(flow);
+    }
     std::ranges::sort(report.spared);
     report.corrected = corrected(judge, suspects);
     report.deleted = conntrack_->remove(suspects);

@@ -85,7 +85,12 @@ std::optional<Flow> decode_flow(const nlmsghdr* message) {
     if (!original || !reply || !id || !status) return std::nullopt;
     const auto protocol = Protocol{original->protocol};
     if (protocol != Protocol::udp && protocol != Protocol::tcp) return std::nullopt;
-    return Flow{*id, protocol, original->tuple, reply->tuple, (*status & IPS_SEEN_REPLY) != 0};
+    return Flow{*id,
+                protocol,
+                original->tuple,
+                reply->tuple,
+                (*status & IPS_SEEN_REPLY) != 0,
+                (*status & IPS_OFFLOAD) != 0};
 }
 
 void put_conntrack_header(nlmsghdr* message) {

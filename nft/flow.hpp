@@ -36,6 +36,7 @@ struct Flow {
     FlowTuple original;       ///< of the packet that began it, before any translation
     FlowTuple reply;          ///< of its answers, as they arrive
     bool seen_reply = false;  ///< there was an answer
+    bool offloaded = false;   ///< its packets bypass the packet filter, in a flowtable
 
     [[nodiscard]] bool source_translated() const { return reply.destination != original.source; }
     [[nodiscard]] bool destination_translated() const {

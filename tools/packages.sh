@@ -12,13 +12,21 @@ packages_lab=(nftables conntrack dbus-daemon iputils-ping wireguard-tools wiregu
 # What runs firewalld, and firewalld itself, to be unpacked: the tests and tools/bench start it.
 packages_python=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
 packages_firewalld=(firewalld python3-firewall)
+# What runs coturn, and coturn itself, to be unpacked: tests ask it what it sees of the gateway.
+packages_libraries=(
+    libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
+    libhiredis0.14 libmariadb3 libpq5
+)
+packages_coturn=(coturn)
 # What only the tests run there.
-packages_tests=(iproute2 iptables "${packages_python[@]}")
+packages_tests=(iproute2 iptables "${packages_python[@]}" "${packages_libraries[@]}")
 # The programs that tools/bench compares with, to be unpacked, and what runs them.
 packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
+# What builds the kernel of tests/vm.
+packages_kernel=(gcc make flex bison bc xz-utils libc6-dev)
 # What checks the sources.
-packages_check=(clang clang-format clang-tidy)
+packages_check=(clang clang-format clang-tidy libclang-rt-dev)
 
 # install_missing PACKAGE…: installs those that are not there, without recommended ones. Machines
 # that are not Debian's have to bring them along.

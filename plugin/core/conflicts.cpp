@@ -8,7 +8,7 @@
 namespace porthole {
 namespace {
 
-constexpr std::array<std::pair<ConflictCause, std::string_view>, 7> cause_names{{
+constexpr std::array<std::pair<ConflictCause, std::string_view>, 8> cause_names{{
     {ConflictCause::port_wanted_twice, "port-wanted-twice"},
     {ConflictCause::overload, "overload"},
     {ConflictCause::remapped, "remapped"},
@@ -16,6 +16,7 @@ constexpr std::array<std::pair<ConflictCause, std::string_view>, 7> cause_names{
     {ConflictCause::foreign_nat, "foreign-nat"},
     {ConflictCause::answered_inbound, "answered-inbound"},
     {ConflictCause::foreign_firewall, "foreign-firewall"},
+    {ConflictCause::flow_offload, "flow-offload"},
 }};
 
 }  // namespace
@@ -58,6 +59,11 @@ std::string explanation(const Conflict& conflict) {
         case ConflictCause::foreign_firewall:
             return "those outside who may come in on port " + to_text(port) + " do not reach " +
                    owner + ": " + other + " stops them; this opens it: " + evidence.command;
+        case ConflictCause::flow_offload:
+            return "flows of " + other + ", one of them to " + evidence.remote +
+                   ", bypass the packet filter in " +
+                   "somebody's flowtable (nft list flowtables): idle ones end sooner than " +
+                   "nat.udp-timeout says, so they need a keepalive of 25 s or less";
         case ConflictCause::answered_inbound:
             break;
     }
@@ -76,6 +82,8 @@ std::vector<std::string> actions(const Conflict& conflict) {
             return {"change-foreign-rule", "exempt"};
         case ConflictCause::foreign_firewall:
             return {"open-foreign-firewall"};
+        case ConflictCause::flow_offload:
+            return {"keep-alive", "stop-offloading"};
         case ConflictCause::own_listener:
         case ConflictCause::answered_inbound:
             break;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "core/observations.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace porthole {
@@ -20,15 +21,18 @@ void find_spared(const Reservations& reservations, const std::vector<SparedFlow>
     for (const auto& flow : flows) {
         const auto& [host, protocol, port] = flow.from;
         const auto* row = reservations.owner({host, protocol, port});
+        if (flow.why == SparedFlow::Why::offloaded && row == nullptr) continue;
         // It may be on the port of yet another host.
         const bool remapped = flow.why == SparedFlow::Why::remapped &&
                               reservations.find(protocol, flow.external_port) == nullptr;
         if (remapped && row == nullptr) continue;
         const ProtocolPort outside{protocol, remapped ? row->external_port : flow.external_port};
         const bool answered = flow.why == SparedFlow::Why::answered;
-        const auto cause = remapped   ? ConflictCause::remapped
-                           : answered ? ConflictCause::answered_inbound
-                                      : ConflictCause::overload;
+        const bool offloaded = flow.why == SparedFlow::Why::offloaded;
+        const auto cause = remapped    ? ConflictCause::remapped
+                           : answered  ? ConflictCause::answered_inbound
+                           : offloaded ? ConflictCause::flow_offload
+                                       : ConflictCause::overload;
         auto& evidence =
             findings[{cause, outside, owner_of(reservations, outside), text(host, port)}];
         evidence.remote = text(flow.remote, flow.remote_port);
@@ -86,10 +90,19 @@ void Observations::take(const Look& look, Time now) {
     }
 }
 
+// Flows that are offloaded stay so, and it does no harm: looking more often changes nothing.
+bool Observations::fine() const {
+    const bool spared = std::ranges::any_of(
+        spared_, [](const SparedFlow& flow) { return flow.why != SparedFlow::Why::offloaded; });
+    return !spared && corrected_.empty() && obstruction_.ports.empty();
+}
+
 std::set<ProtocolPort> Observations::overloaded() const {
     std::set<ProtocolPort> ports;
     for (const auto& flow : spared_) {
-        if (flow.why == SparedFlow::Why::answered) continue;
+        if (flow.why == SparedFlow::Why::answered || flow.why == SparedFlow::Why::offloaded) {
+            continue;
+        }
         ports.insert({flow.from.protocol, flow.external_port});
     }
     return ports;

@@ -197,15 +197,12 @@ class Path {
     std::uint64_t before_ = 0;
 };
 
-// Five of those that are compared: where their parts lie in memory makes a difference of its own.
-constexpr std::size_t of_each = 5;
-enum Gateway : std::size_t {
-    plain = 0,
-    full = of_each,
-    least = 2 * of_each,
-    empty = 3 * of_each,
-    gateways
-};
+enum Kind : std::size_t { plain, full, least, kinds };
+// Where the parts of a gateway lie in memory makes a difference of its own: there are many of each.
+constexpr std::size_t most_of_each = 10;
+constexpr std::size_t empty = 0;  // the only one without a reservation, in front of the others
+constexpr std::size_t gateway_at(Kind kind, std::size_t which) { return 1 + kinds * which + kind; }
+constexpr std::size_t gateways = gateway_at(plain, most_of_each);
 
 /// A packet's time on some gateways and on plain ones, and what it is of it in a round.
 struct Comparison {
@@ -219,30 +216,22 @@ struct Traffic {
     std::string_view what;
     bool owner;
     bool new_flows;
+    std::size_t of_each;
     int rounds;
     double goal;
     std::array<Samples, gateways> times = {};
 
-    /// The geometric mean of what so many gateways from this one on took in a round.
-    [[nodiscard]] double mean_of(std::size_t first, std::size_t count, std::size_t round) const {
-        double product = 1;
-        for (std::size_t i = first; i < first + count; ++i) product *= times.at(i).values()[round];
-        return std::pow(product, 1.0 / static_cast<double>(count));
-    }
+    /// All that take part: the first ones.
+    [[nodiscard]] std::size_t count() const { return gateway_at(plain, of_each); }
 
-    /// `first_plain`: the plain gateways from here on are what is compared with.
-    [[nodiscard]] Comparison compare(std::size_t first, std::size_t count,
-                                     std::size_t first_plain = 0) const {
-        const std::size_t plain_count = of_each - first_plain;
-        Samples ratios;
-        Samples measured;
-        Samples reference;
-        for (std::size_t i = 0; i < times[plain].size(); ++i) {
-            measured.add(mean_of(first, count, i));
-            reference.add(mean_of(plain + first_plain, plain_count, i));
-            ratios.add(measured.values()[i] / reference.values()[i]);
+    /// The geometric mean of what the gateways of a kind from this one on took in a round.
+    [[nodiscard]] double mean_of(Kind kind, std::size_t first, std::size_t end,
+                                 std::size_t round) const {
+        double product = 1;
+        for (std::size_t i = first; i < end; ++i) {
+            product *= times.at(gateway_at(kind, i)).values()[round];
         }
-        return {measured.median(), reference.median(), interval_of(ratios)};
+        return std::pow(product, 1.0 / static_cast<double>(end - first));
     }
 
     [[nodiscard]] Line line(std::string_view name, const Comparison& comparison) const {
@@ -257,45 +246,68 @@ struct Traffic {
     }
 
     [[nodiscard]] Lines lines() const {
-        const auto ours = compare(full, of_each);
-        const auto floor = compare(least, of_each);
+        const auto all_of = [this](Kind kind) {
+            return [this, kind](std::size_t round) { return mean_of(kind, 0, of_each, round); };
+        };
+        const auto ours = compare(all_of(full), all_of(plain));
+        const auto floor = compare(all_of(least), all_of(plain));
         auto judged = line("60,000 reservations", ours);
         judged.goal = fmt::format("{:.2f}", goal);
         judged.verdict = verdict_at_most(ours.ratio.high, goal, floor.ratio.high);
+        const auto without = compare(
+            [this](std::size_t round) { return times.at(empty).values()[round]; }, all_of(plain));
+        const auto half = compare(
+            [this](std::size_t round) { return mean_of(plain, 0, of_each / 2, round); },
+            [this](std::size_t round) { return mean_of(plain, of_each / 2, of_each, round); });
         return {std::move(judged), line("the least of a guard", floor),
-                line("no reservation", compare(empty, 1)),
-                line("half of the plain gateways", compare(plain, of_each / 2, of_each / 2))};
+                line("no reservation", without), line("half of the plain gateways", half)};
+    }
+
+  private:
+    template <typename Measured, typename Reference>
+    [[nodiscard]] Comparison compare(const Measured& measured_in,
+                                     const Reference& reference_in) const {
+        Samples ratios;
+        Samples measured;
+        Samples reference;
+        for (std::size_t round = 0; round < times.at(empty).size(); ++round) {
+            measured.add(measured_in(round));
+            reference.add(reference_in(round));
+            ratios.add(measured.values()[round] / reference.values()[round]);
+        }
+        return {measured.median(), reference.median(), interval_of(ratios)};
     }
 };
 
 }  // namespace
 
 Lines measure_packets(const Options&) {
-    std::array<std::unique_ptr<Path>, gateways> paths;
-    for (std::size_t i = 0; i < of_each; ++i) {
-        paths.at(plain + i) = std::make_unique<Path>(std::nullopt);
-        paths.at(full + i) = std::make_unique<Path>(many);
-        paths.at(least + i) = std::make_unique<Path>(std::nullopt, least_guard);
+    std::vector<std::unique_ptr<Path>> paths;
+    paths.push_back(std::make_unique<Path>(0));
+    while (paths.size() < gateways) {
+        paths.push_back(std::make_unique<Path>(std::nullopt));
+        paths.push_back(std::make_unique<Path>(many));
+        paths.push_back(std::make_unique<Path>(std::nullopt, least_guard));
     }
-    paths[empty] = std::make_unique<Path>(0);
-    // What an established packet pays is as little as rounds differ by: it takes more of them.
-    std::array traffic{Traffic{"established packet of others", false, false, 120, 1.03},
-                       Traffic{"new flow of others", false, true, 40, 1.08},
-                       Traffic{"established packet of an owner", true, false, 40, 1.08},
-                       Traffic{"new flow of an owner", true, true, 40, 1.15}};
-    std::array<std::size_t, gateways> order{};
-    std::iota(order.begin(), order.end(), 0);
+    // What an established packet pays is as little as rounds and gateways differ by: it takes more.
+    std::array traffic{
+        Traffic{"established packet of others", false, false, most_of_each, 120, 1.03},
+        Traffic{"new flow of others", false, true, 4, 40, 1.08},
+        Traffic{"established packet of an owner", true, false, 4, 40, 1.08},
+        Traffic{"new flow of an owner", true, true, 4, 40, 1.15}};
     std::mt19937 random(1);  // the same order every time
     hold_processor();
     for (auto& kind : traffic) {
+        std::vector<std::size_t> order(kind.count());
+        std::iota(order.begin(), order.end(), 0);
         for (int round = -1; round < kind.rounds; ++round) {
-            for (auto& path : paths) path->begin(kind.owner, kind.new_flows);
+            for (const auto gateway : order) paths[gateway]->begin(kind.owner, kind.new_flows);
             for (int turn = 0; turn < turns; ++turn) {
                 std::ranges::shuffle(order, random);
-                for (const auto gateway : order) paths.at(gateway)->take_turn();
+                for (const auto gateway : order) paths[gateway]->take_turn();
             }
             for (const auto gateway : order) {
-                const double time = paths.at(gateway)->end();
+                const double time = paths[gateway]->end();
                 if (round >= 0) kind.times.at(gateway).add(time);  // the first one warms up
             }
         }

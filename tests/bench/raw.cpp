@@ -88,10 +88,10 @@ netlink::FinalizedBatch remove_mappings(std::vector<Mapping> mappings) {
     return edit_mappings({.removed = std::move(mappings), .added = {}});
 }
 
-netlink::FinalizedBatch add_one_element(const Address& address) {
+FirewallDifference one_element() {
     FirewallDifference difference;
-    difference.wan_addresses.added = {address};
-    return nft::encode_difference({}, difference);
+    difference.wan_addresses.added = {parse<Address>("address", "10.1.0.1")};
+    return difference;
 }
 
 std::string nft_file(const std::vector<Mapping>& mappings) {

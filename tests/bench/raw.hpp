@@ -35,7 +35,8 @@ class RawNetlink {
 netlink::FinalizedBatch scratch_table(std::vector<Mapping> mappings = {});
 /// Elements of sets of that table.
 netlink::FinalizedBatch remove_mappings(std::vector<Mapping> mappings);
-netlink::FinalizedBatch add_one_element(const Address& address);
+/// One element of one set more.
+FirewallDifference one_element();
 /// The elements of these mappings, as a file for nft(8).
 std::string nft_file(const std::vector<Mapping>& mappings);
 

@@ -3,6 +3,8 @@
 
 #include <linux/netlink.h>
 
+#include "nft/firewall_table.hpp"
+
 namespace porthole::bench {
 
 ReserveFloor::ReserveFloor(Service& service)
@@ -11,8 +13,10 @@ ReserveFloor::ReserveFloor(Service& service)
 }
 
 void ReserveFloor::measure(std::size_t times) {
+    const auto element = one_element();
+    const auto batch = nft::encode_difference({}, element);
+    const auto back = nft::encode_difference({}, element.inverse());
     for (std::size_t i = 0; i < times; ++i) {
-        const auto batch = add_one_element(Address::v4(next_address_++));
         double bus = 0;
         double disk = 0;
         double kernel = 0;
@@ -24,6 +28,7 @@ void ReserveFloor::measure(std::size_t times) {
         parts[0].add(bus);
         parts[1].add(disk);
         parts[2].add(kernel);
+        kernel_.execute(back);
     }
 }
 

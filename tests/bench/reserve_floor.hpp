@@ -26,7 +26,6 @@ class ReserveFloor {
     Site site_;
     RawNetlink kernel_;
     RawDatabase database_;
-    std::uint32_t next_address_ = 0x0A010001;
 };
 
 }  // namespace porthole::bench

@@ -2,6 +2,7 @@
 // Who reaches the owner of a port unasked: the three filtering behaviours of RFC 4787 section 5,
 // with real traffic.
 #include <array>
+#include <future>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -139,6 +140,25 @@ TEST_P(FilteringBehaviour, IsTheSameForTcp) {
 }
 
 // Each behaviour in force at once, and the flow that is alive neither moved nor stopped.
+// Both hosts connect to each other at once (RFC 5382 REQ-2): gateway B drops what comes in before
+// its own host has sent, as most gateways do.
+TEST_P(FilteringBehaviour, TcpOpensSimultaneously) {
+    constexpr lab::Duration limit{20'000};
+    lab::masquerade(sites.gateway_b, lab::InputPolicy::drop);
+    reserve(addresses::a1, {}, "tcp");
+    auto opened = std::async(std::launch::async, [&] {
+        return TcpSocket::connect(sites.b1, lab::any(wireguard), shown, limit);
+    });
+    const auto here =
+        TcpSocket::connect(sites.a1, lab::any(wireguard), at(addresses::b_wan, wireguard), limit);
+    const auto there = opened.get();
+    ASSERT_TRUE(here && there);
+    here->send("to B");
+    EXPECT_EQ(there->receive(), "to B");
+    there->send("to A");
+    EXPECT_EQ(here->receive(), "to A");
+}
+
 TEST_P(FilteringBehaviour, ChangesWithoutTouchingLiveFlows) {
     const auto id = reserve_with(address_dependent);
     const auto live = [this] {

@@ -22,13 +22,14 @@ enum class ConflictCause : std::uint8_t {
     foreign_nat,        ///< the owner's flows go wrong again and again: another rule decides first
     answered_inbound,   ///< the gateway has answered somebody outside who came for the port
     foreign_firewall,   ///< another firewall's rules stop who may come in to the owner
+    flow_offload,       ///< the owner's flows bypass the packet filter: their timeouts are shorter
 };
 
 template <>
 struct TextForm<ConflictCause> {
     static constexpr std::string_view allowed =
         "\"port-wanted-twice\", \"overload\", \"remapped\", \"own-listener\", "
-        "\"foreign-nat\", \"answered-inbound\" or \"foreign-firewall\"";
+        "\"foreign-nat\", \"answered-inbound\", \"foreign-firewall\" or \"flow-offload\"";
     static std::optional<ConflictCause> parse(std::string_view text);
     static std::string format(const ConflictCause& cause);
 };

@@ -18,9 +18,7 @@ class Observations {
     void take(const Look& look, Time now);
     void take(Obstruction obstruction) { obstruction_ = std::move(obstruction); }
     /// Nothing stands against the reservations.
-    [[nodiscard]] bool fine() const {
-        return spared_.empty() && corrected_.empty() && obstruction_.ports.empty();
-    }
+    [[nodiscard]] bool fine() const;
     /// The external ports that live flows use although they are claimed for others.
     [[nodiscard]] std::set<ProtocolPort> overloaded() const;
     /// Everything that keeps the promises from being kept: by the last looks, and by the

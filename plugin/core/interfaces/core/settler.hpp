@@ -30,15 +30,16 @@ struct SettleOrder {
     bool look = false;
 };
 
-/// A live flow that stands against the mappings and was left alone.
+/// A live flow that stands against the mappings, or may do so, and was left alone.
 struct SparedFlow {
     enum class Why : std::uint8_t {
-        overload,  ///< another's, from the port that a claim or the gateway itself has
-        remapped,  ///< of a claim's owner, from another port than the claim's
-        answered,  ///< came for a reserved port, and the gateway itself has answered
+        overload,   ///< another's, from the port that a claim or the gateway itself has
+        remapped,   ///< of a claim's owner, from another port than the claim's
+        answered,   ///< came for a reserved port, and the gateway itself has answered
+        offloaded,  ///< an owner's, as it should be, but in a flowtable; one for each owner
     };
     Why why;
-    Sighting from;   ///< who has begun it; for `answered`: the remote
+    Sighting from;   ///< who has begun it; for `answered`: the remote; for `offloaded`: the owner
     Address remote;  ///< whom with; for `answered`: the gateway
     Port remote_port;
     Port external_port;  ///< what it uses on the WAN
