@@ -27,7 +27,8 @@ using ::testing::SizeIs;
 
 constexpr std::array causes{ConflictCause::port_wanted_twice, ConflictCause::overload,
                             ConflictCause::remapped,          ConflictCause::own_listener,
-                            ConflictCause::answered_inbound,  ConflictCause::foreign_firewall};
+                            ConflictCause::answered_inbound,  ConflictCause::foreign_firewall,
+                            ConflictCause::flow_offload};
 
 Finding finding(std::uint64_t outside, ConflictCause cause = ConflictCause::overload) {
     return {cause, {Protocol::udp, port(outside)}, "192.168.2.2", "192.168.2.3:51820"};

@@ -457,6 +457,36 @@ TEST_F(GatewayContactsTest, SaysWhoIsStoppedByAnotherFirewallAndHowToOpenIt) {
     EXPECT_THAT(look(), IsEmpty());
 }
 
+// They do what they should, only shorter: nothing is moved, and there is no hurry.
+TEST_F(GatewayContactsTest, SaysWhoseFlowsBypassThePacketFilter) {
+    reserve_at(anna, 7);
+    const auto usual = gateway_->look_interval();
+    const auto look = [this](std::vector<SparedFlow> spared) {
+        gateway_->look();
+        settler_.report = SettleReport{gateway_->settling().ordered(), 0, {}};
+        settler_.report->seen.emplace();
+        settler_.report->spared = std::move(spared);
+        gateway_->settled();
+        return gateway_->conflicts().open();
+    };
+    const auto offloaded = [](std::string_view host, std::uint64_t outside) {
+        return SparedFlow{SparedFlow::Why::offloaded,
+                          {address(host), Protocol::udp, port(51820)},
+                          address("198.51.100.7"),
+                          port(443),
+                          port(outside)};
+    };
+    const auto found = look({offloaded("192.168.2.2", 7), offloaded("192.168.2.99", 9)});
+    ASSERT_THAT(found, SizeIs(1)) << "somebody else's are his own business";
+    EXPECT_EQ(found[0].finding,
+              (Finding{ConflictCause::flow_offload, {Protocol::udp, port(7)}, "192.168.2.2",
+                       "192.168.2.2:51820"}));
+    EXPECT_EQ(found[0].evidence.remote, "198.51.100.7:443");
+    EXPECT_THAT(actions(found[0]), ElementsAre("keep-alive", "stop-offloading"));
+    EXPECT_EQ(gateway_->look_interval(), usual);
+    EXPECT_THAT(look({}), IsEmpty());
+}
+
 // Where the kernel could not say in time that all packets are done with, another look is soon.
 TEST_F(GatewayContactsTest, LooksAgainSoonWhereItLookedEarly) {
     const auto look = [this](bool early) {
