@@ -22,7 +22,6 @@ constexpr std::array<std::pair<Verdict, std::string_view>, 8> verdict_names{{
     {Verdict::no_route, "no-route"},
 }};
 
-constexpr auto exact_rule = "masquerade to :meta l4proto . ip saddr . th sport map @exact";
 constexpr auto masquerade_rule = "oifname @masquerade-wans";
 
 std::string name_of(const Reservation& row) {
@@ -160,7 +159,8 @@ class Trace {
 
     void leave_from_reserved_port() {
         const auto port = owner_->external_port;
-        result_.rule = exact_rule;
+        result_.rule = fmt::format("masquerade to :meta l4proto . ip saddr . {} sport map @exact",
+                                   to_text(packet_.protocol));
         say("It belongs to {}: it leaves from port {} and from no other.", name_of(*owner_),
             to_text(port));
         if (const auto blocking = flow_from(port)) {

@@ -254,6 +254,10 @@ std::vector<Row> some_rows(std::size_t first_port, std::size_t count) {
 // answered: begin, batch sent, batch acknowledged, store committed and replied are among them.
 class KilledAtEachStep : public Agreement {
   protected:
+    void SetUp() override {
+        if (!lab::can_kill_at_calls()) GTEST_SKIP() << "no PTRACE_GET_SYSCALL_INFO here";
+        Agreement::SetUp();
+    }
     // `make`: the N-th call of its kind.
     void kill_during(const std::function<Call(unsigned)>& make) {
         start();

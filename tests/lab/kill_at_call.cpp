@@ -9,6 +9,9 @@
 
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include "lab/file_descriptor.hpp"
 
 namespace porthole::lab {
 namespace {
@@ -78,6 +81,21 @@ void trace(pid_t process, unsigned count, std::promise<void> started) try {
 }
 
 }  // namespace
+
+bool can_kill_at_calls() {
+    const auto child = checked(::fork(), "fork");
+    if (child == 0) {
+        ::ptrace(PTRACE_TRACEME);
+        ::raise(SIGSTOP);
+        ::_exit(0);
+    }
+    ::waitpid(child, nullptr, 0);
+    __ptrace_syscall_info info{};
+    const auto size = ::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return size > 0;
+}
 
 KillAtCall::KillAtCall(pid_t process, unsigned count) {
     std::promise<void> promise;

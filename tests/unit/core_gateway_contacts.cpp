@@ -478,9 +478,10 @@ TEST_F(GatewayContactsTest, SaysWhoseFlowsBypassThePacketFilter) {
     };
     const auto found = look({offloaded("192.168.2.2", 7), offloaded("192.168.2.99", 9)});
     ASSERT_THAT(found, SizeIs(1)) << "somebody else's are his own business";
-    EXPECT_EQ(found[0].finding,
-              (Finding{ConflictCause::flow_offload, {Protocol::udp, port(7)}, "192.168.2.2",
-                       "192.168.2.2:51820"}));
+    EXPECT_EQ(found[0].finding, (Finding{ConflictCause::flow_offload,
+                                         {Protocol::udp, port(7)},
+                                         "192.168.2.2",
+                                         "192.168.2.2:51820"}));
     EXPECT_EQ(found[0].evidence.remote, "198.51.100.7:443");
     EXPECT_THAT(actions(found[0]), ElementsAre("keep-alive", "stop-offloading"));
     EXPECT_EQ(gateway_->look_interval(), usual);

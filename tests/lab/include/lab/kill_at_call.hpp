@@ -7,6 +7,10 @@
 
 namespace porthole::lab {
 
+/// Whether the kernel tells a tracer which system call a process is at (PTRACE_GET_SYSCALL_INFO).
+/// User-Mode Linux does not.
+bool can_kill_at_calls();
+
 /// Kills a process as one of its system calls is about to begin, so that the one before is the last
 /// thing that it did. What a process does to others, it does by system calls: killing it at each of
 /// them in turn interrupts it in every state that others can see.
