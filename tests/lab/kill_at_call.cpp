@@ -85,8 +85,8 @@ void trace(pid_t process, unsigned count, std::promise<void> started) try {
 bool can_kill_at_calls() {
     const auto child = checked(::fork(), "fork");
     if (child == 0) {
-        ::ptrace(PTRACE_TRACEME);
-        ::raise(SIGSTOP);
+        static_cast<void>(::ptrace(PTRACE_TRACEME));
+        static_cast<void>(::raise(SIGSTOP));
         ::_exit(0);
     }
     ::waitpid(child, nullptr, 0);
