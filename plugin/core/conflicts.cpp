@@ -61,9 +61,8 @@ std::string explanation(const Conflict& conflict) {
                    owner + ": " + other + " stops them; this opens it: " + evidence.command;
         case ConflictCause::flow_offload:
             return "flows of " + other + ", one of them to " + evidence.remote +
-                   ", bypass the packet filter in " +
-                   "somebody's flowtable (nft list flowtables): idle ones end sooner than " +
-                   "nat.udp-timeout says, so they need a keepalive of 25 s or less";
+                   ", bypass the packet filter in somebody's flowtable (nft list flowtables): they "
+                   "end when they are idle for two minutes, whatever nat.udp-timeout says";
         case ConflictCause::answered_inbound:
             break;
     }
