@@ -8,7 +8,7 @@ packages_build=(
     libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
 )
 # What the lab runs inside of its namespaces.
-packages_lab=(nftables conntrack dbus-daemon iputils-ping wireguard-tools wireguard-go)
+packages_lab=(nftables conntrack dbus-daemon iproute2 iputils-ping wireguard-tools wireguard-go)
 # What runs firewalld, and firewalld itself, to be unpacked: the tests and tools/bench start it.
 packages_python=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
 packages_firewalld=(firewalld python3-firewall)
@@ -19,7 +19,7 @@ packages_libraries=(
 )
 packages_coturn=(coturn)
 # What only the tests run there.
-packages_tests=(iproute2 iptables "${packages_python[@]}" "${packages_libraries[@]}")
+packages_tests=(iptables "${packages_python[@]}" "${packages_libraries[@]}")
 # The programs that tools/bench compares with, to be unpacked, and what runs them.
 packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
