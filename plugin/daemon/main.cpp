@@ -64,6 +64,7 @@ void run(const Options& options) {
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
     TableSource table_changes(table, gateway);
     SettlerSource settled(settler, gateway);
+    MemorySource memory(gateway.settling());
     ExpirySource expiry(gateway, now);
     ClaimSource claims(gateway);
     HostSource hosts(gateway, now);
@@ -90,6 +91,7 @@ void run(const Options& options) {
     loop.add(looks);
     loop.add(forwarding);
     loop.add(settled);
+    loop.add(memory);
     loop.add(expiry);
     loop.add(service);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "memory.hpp"
 
-#include <cstddef>
-
 #include <malloc.h>
 
 // Other C libraries, as OpenWrt's musl, give back what is free by themselves.
@@ -17,12 +15,10 @@ void keep_no_large_blocks() {
 #endif
 }
 
-bool give_back_memory([[maybe_unused]] bool rested) {
+void give_back_memory() {
 #ifdef __GLIBC__
-    const std::size_t much = rested ? 1 << 16 : 1 << 20;
-    if (mallinfo2().fordblks > much) return malloc_trim(0) != 0;
+    malloc_trim(0);
 #endif
-    return false;
 }
 
 }  // namespace porthole

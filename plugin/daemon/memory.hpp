@@ -7,7 +7,7 @@ namespace porthole {
 void keep_no_large_blocks();
 
 /// What a start or a large change took in between, malloc would keep for the next one: returns it
-/// to the kernel, if it is worth the while. `rested`: nothing was given back for a while.
-bool give_back_memory(bool rested);
+/// to the kernel. Takes milliseconds where there is much.
+void give_back_memory();
 
 }  // namespace porthole

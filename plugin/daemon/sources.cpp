@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -217,6 +218,20 @@ PortRange ephemeral_ports() {
 
 Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry_.timeout()}; }
 
+Interest MemorySource::prepare() {
+    constexpr std::chrono::seconds rest{2};
+    if (std::exchange(seen_, settling_.reported()) != seen_) at_ = Clock::now() + rest;
+    if (!at_) return {};
+    const auto left = std::chrono::ceil<milliseconds>(*at_ - Clock::now());
+    return {-1, 0, std::max(left, milliseconds(0))};
+}
+
+void MemorySource::dispatch() {
+    if (!at_ || *at_ > Clock::now()) return;
+    at_.reset();
+    give_back_memory();
+}
+
 void SettlerSource::dispatch() {
     const auto reported = gateway_.settling().reported();
     try {
@@ -224,9 +239,6 @@ void SettlerSource::dispatch() {
     } catch (const Error& error) {
         log::error("look-failed", "claims do not follow what was seen yet: {}", error.what());
     }
-    constexpr std::chrono::seconds rest{30};
-    const auto now = Clock::now();
-    if (give_back_memory(now - gave_back_ >= rest)) gave_back_ = now;
     const auto& failure = gateway_.settling().failure();
     if (failure.empty()) {
         retry_.done();

@@ -12,15 +12,16 @@ ReserveFloor::ReserveFloor(Service& service)
     kernel_.execute(scratch_table());
 }
 
-void ReserveFloor::measure(std::size_t times) {
+double ReserveFloor::measure(std::size_t times) {
     const auto element = one_element();
     const auto batch = nft::encode_difference({}, element);
     const auto back = nft::encode_difference({}, element.inverse());
+    Samples sums;
     for (std::size_t i = 0; i < times; ++i) {
         double bus = 0;
         double disk = 0;
         double kernel = 0;
-        sum.add(seconds([&] {
+        sums.add(seconds([&] {
             bus = seconds([&] { service_.trivial_call(); });
             disk = seconds([&] { database_.insert(1); });
             kernel = seconds([&] { kernel_.execute(batch); });
@@ -30,6 +31,8 @@ void ReserveFloor::measure(std::size_t times) {
         parts[2].add(kernel);
         kernel_.execute(back);
     }
+    sum.add(sums);
+    return sums.median();
 }
 
 }  // namespace porthole::bench

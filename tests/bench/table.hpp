@@ -50,7 +50,8 @@ std::string with_quartiles(const Samples& seconds);
 std::string p50_p99(const Samples& seconds);
 std::string times(double ratio);
 
-/// "met", "not met", or "below its floor" where what it consists of takes longer than the goal.
+/// "met", "not met", or "below its floor" where what it consists of takes longer than the goal;
+/// `floor`: the upper end of its spread, as a goal within it cannot be told from it.
 std::string verdict_at_most(double measured, double goal, std::optional<double> floor = {});
 std::string verdict_at_least(double measured, double goal, std::optional<double> floor = {});
 
