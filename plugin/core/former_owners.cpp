@@ -2,45 +2,56 @@
 #include "core/former_owners.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace porthole {
 namespace {
 
-constexpr std::size_t all_ports = 65536;
+struct Owner {
+    ProtocolPort external;
+    const Reservation* row;
+};
 
-std::size_t index_of(Protocol protocol) { return protocol == Protocol::tcp ? 0 : 1; }
+bool is_another(const Endpoint& endpoint, const std::optional<MacAddress>& mac,
+                const Reservation& row) {
+    return endpoint != row.internal || mac != row.mac;
+}
 
-// The external ports of those rows that do not have them among the others. Both sorted by id.
-std::vector<ProtocolPort> only_in(const std::vector<Reservation>& rows,
-                                  const std::vector<Reservation>& others) {
-    std::vector<ProtocolPort> ports;
+// The external ports that those rows do not have among the others. Both sorted by id.
+std::vector<Owner> only_in(const std::vector<Reservation>& rows,
+                           const std::vector<Reservation>& others) {
+    std::vector<Owner> owners;
     auto other = others.begin();
     for (const auto& row : rows) {
         while (other != others.end() && other->id < row.id) ++other;
         const bool kept = other != others.end() && other->id == row.id &&
                           other->external_port == row.external_port;
-        if (!kept) ports.push_back({row.internal.protocol, row.external_port});
+        if (kept) continue;
+        owners.push_back({{row.internal.protocol, row.external_port}, &row});
     }
-    return ports;
+    return owners;
 }
 
 }  // namespace
 
 bool FormerOwners::are_succeeded(const ReservationDifference& change) const {
     auto given_up = only_in(change.before, change.after);
-    std::ranges::sort(given_up);
-    return std::ranges::any_of(only_in(change.after, change.before), [&](const ProtocolPort& port) {
-        const auto& left = left_.at(index_of(port.protocol));
-        return (!left.empty() && left[port.port.value()]) ||
-               std::ranges::binary_search(given_up, port);
+    std::ranges::sort(given_up, {}, &Owner::external);
+    return std::ranges::any_of(only_in(change.after, change.before), [&](const Owner& next) {
+        const auto earlier = left_.find(next.external);
+        if (earlier != left_.end() &&
+            is_another(earlier->second.endpoint, earlier->second.mac, *next.row)) {
+            return true;
+        }
+        const auto now = std::ranges::lower_bound(given_up, next.external, {}, &Owner::external);
+        return now != given_up.end() && now->external == next.external &&
+               is_another(now->row->internal, now->row->mac, *next.row);
     });
 }
 
 void FormerOwners::follow(const ReservationDifference& change) {
-    for (const auto& [protocol, port] : only_in(change.before, change.after)) {
-        auto& left = left_.at(index_of(protocol));
-        if (left.empty()) left.resize(all_ports);
-        left[port.value()] = true;
+    for (const auto& [external, row] : only_in(change.before, change.after)) {
+        left_.insert_or_assign(external, Left{row->internal, row->mac});
     }
 }
 

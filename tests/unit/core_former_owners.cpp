@@ -61,6 +61,30 @@ TEST_P(FormerOwnersTest, AreSucceededByWhoGetsTheirPortLater) {
     }
 }
 
+// Whom it has sent to is its own affair.
+TEST_P(FormerOwnersTest, AreNotSucceededByThemselves) {
+    follow({has(1, 7)}, {});
+    auto again = has(1, 7);
+    again.id = ReservationId{9};
+    EXPECT_FALSE(are_succeeded({}, {again}));
+    EXPECT_FALSE(are_succeeded({has(1, 7)}, {again}));
+    follow({}, {again});
+    EXPECT_TRUE(are_succeeded({again}, {has(2, 7)}));
+    auto other_service = again;
+    other_service.internal.port = port(51821);
+    EXPECT_TRUE(are_succeeded({}, {other_service}));
+}
+
+TEST_P(FormerOwnersTest, AreSucceededByAnotherHostWithTheirAddress) {
+    auto claim = has(1, 7);
+    claim.origin = Origin::automatic;
+    claim.mac = *TextForm<MacAddress>::parse("02:00:5e:10:00:01");
+    follow({claim}, {});
+    EXPECT_FALSE(are_succeeded({}, {claim}));
+    claim.mac = *TextForm<MacAddress>::parse("02:00:5e:10:00:02");
+    EXPECT_TRUE(are_succeeded({}, {claim}));
+}
+
 TEST_P(FormerOwnersTest, LeaveAPortByMovingToAnotherOne) {
     follow({has(1, 7)}, {has(1, 8)});
     EXPECT_TRUE(are_succeeded({}, {has(2, 7)}));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <array>
-#include <vector>
+#include <map>
+#include <optional>
 
 #include "core/reservations.hpp"
 
@@ -12,7 +12,8 @@ namespace porthole {
 /// owner: whoever gets such a port must not be reached by them.
 class FormerOwners {
   public:
-    /// Whether this change gives somebody a port that was given up since, or is by this change.
+    /// Whether this change gives somebody a port that another one has given up since, or does by
+    /// this change.
     [[nodiscard]] bool are_succeeded(const ReservationDifference& change) const;
     /// Remembers which ports are given up by this change.
     void follow(const ReservationDifference& change);
@@ -20,7 +21,11 @@ class FormerOwners {
     void forget() { left_ = {}; }
 
   private:
-    std::array<std::vector<bool>, 2> left_;  // per protocol, by port; empty: none
+    struct Left {
+        Endpoint endpoint;
+        std::optional<MacAddress> mac;  // of the host that an automatic row was made for
+    };
+    std::map<ProtocolPort, Left> left_;
 };
 
 }  // namespace porthole
