@@ -39,7 +39,8 @@ const std::string& FinalizedBatch::name(std::uint32_t sequence) const {
     return names_.at(sequence - first_sequence_);
 }
 
-Batch::Batch() : scratch_(max_message_bytes) {}
+// Not filled: that would take longer than all the rest of a small batch.
+Batch::Batch() : scratch_(std::make_unique_for_overwrite<std::byte[]>(max_message_bytes)) {}
 
 Batch Batch::nfnetlink_transaction(std::uint8_t subsystem) {
     Batch batch;
@@ -68,15 +69,15 @@ void Batch::append_frame(std::string name, std::uint16_t type) {
 
 void Batch::append(std::string name, std::uint16_t type, std::uint16_t flags,
                    const std::function<void(nlmsghdr*)>& payload) {
-    auto* message = mnl_nlmsg_put_header(scratch_.data());
+    auto* message = mnl_nlmsg_put_header(scratch_.get());
     message->nlmsg_type = type;
     message->nlmsg_flags = flags | NLM_F_REQUEST;
     message->nlmsg_seq = static_cast<std::uint32_t>(names_.size() + 1);
     payload(message);
     const auto length = padded(message->nlmsg_len);
-    if (length > scratch_.size()) throw std::length_error("netlink message too long: " + name);
+    if (length > max_message_bytes) throw std::length_error("netlink message too long: " + name);
     last_message_ = bytes_.size();
-    bytes_.insert(bytes_.end(), scratch_.data(), scratch_.data() + length);
+    bytes_.insert(bytes_.end(), scratch_.get(), scratch_.get() + length);
     names_.push_back(std::move(name));
 }
 

@@ -169,6 +169,8 @@ class Store::Database {
         execute("PRAGMA synchronous = FULL");
         execute("PRAGMA journal_size_limit = 4456448");
         migrate();
+        begin_.emplace(handle_.get(), "BEGIN IMMEDIATE");
+        commit_.emplace(handle_.get(), "COMMIT");
         insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
         count_.emplace(handle_.get(),
@@ -211,6 +213,9 @@ class Store::Database {
         return state;
     }
 
+    void begin() { begin_->run(); }
+    void commit() { commit_->run(); }
+    void roll_back() { execute("ROLLBACK"); }
     void insert(const Reservation& row) {
         insert_->bind(1, static_cast<std::int64_t>(number(row.id)))
             .bind(2, to_text(row.internal.host))
@@ -278,6 +283,8 @@ class Store::Database {
         void operator()(sqlite3* handle) const { sqlite3_close(handle); }
     };
     std::unique_ptr<sqlite3, Close> handle_;
+    std::optional<Statement> begin_;
+    std::optional<Statement> commit_;
     std::optional<Statement> insert_;
     std::optional<Statement> remove_;
     std::optional<Statement> count_;
@@ -338,14 +345,12 @@ Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;
 Store::~Store() = default;
 
-Store::Transaction::Transaction(Store& store) : store_(store) {
-    store_.database_->execute("BEGIN IMMEDIATE");
-}
+Store::Transaction::Transaction(Store& store) : store_(store) { store_.database_->begin(); }
 
 Store::Transaction::~Transaction() {
     if (!open_) return;
     try {
-        store_.database_->execute("ROLLBACK");
+        store_.database_->roll_back();
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
         // SQLite has rolled back by itself after a failed write.
     }
@@ -362,7 +367,7 @@ void Store::Transaction::write(const ReservationDifference& difference, std::uin
 }
 
 void Store::Transaction::commit() {
-    store_.database_->execute("COMMIT");
+    store_.database_->commit();
     open_ = false;
 }
 

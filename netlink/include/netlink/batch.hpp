@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -71,8 +72,8 @@ class Batch {
     void append_frame(std::string name, std::uint16_t type);
     std::vector<std::byte> bytes_;
     std::vector<std::string> names_;
-    std::vector<std::byte> scratch_;  // libmnl and libnftnl write without checking for room
-    std::size_t last_message_ = 0;    // its offset in bytes_
+    std::unique_ptr<std::byte[]> scratch_;  // libmnl and libnftnl do not check for room
+    std::size_t last_message_ = 0;          // its offset in bytes_
     std::size_t commands_ = 0;
     bool transaction_ = false;
     std::uint8_t subsystem_ = 0;
