@@ -25,6 +25,8 @@ packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
 # What builds the kernel of tests/vm.
 packages_kernel=(gcc make flex bison bc xz-utils libc6-dev)
+# What boots Debian's own kernels there.
+packages_qemu=(qemu-system-x86 busybox-static cpio kmod xz-utils)
 # What checks the sources.
 packages_check=(clang clang-format clang-tidy libclang-rt-dev)
 

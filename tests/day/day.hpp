@@ -77,8 +77,8 @@ class Day {
     std::multimap<Clock::time_point, std::function<void()>> agenda_;
     std::vector<Expected> expected_;
     std::map<std::string, Outcome> outcomes_;
-    std::size_t asked_ = 0;       // when nothing had happened
-    std::size_t unanswered_ = 0;  // of these
+    std::size_t asked_ = 0;  // when nothing had happened
+    std::vector<std::string> unanswered_;
     std::size_t looks_ = 0;
     std::size_t live_ = 0;
     std::vector<std::string> forgotten_;  // contacts of live flows

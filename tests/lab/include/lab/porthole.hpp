@@ -44,7 +44,7 @@ class Porthole {
     /// The running service; null if it was not started or was stopped.
     [[nodiscard]] Process* process() { return daemon_ ? &*daemon_ : nullptr; }
 
-    static constexpr Duration start_limit{10'000};
+    static constexpr Duration start_limit{30'000};  // of a kernel that is emulated, too
 
   private:
     const Namespace& gateway_;
