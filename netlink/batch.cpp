@@ -40,7 +40,7 @@ const std::string& FinalizedBatch::name(std::uint32_t sequence) const {
 }
 
 // Not filled: that would take longer than all the rest of a small batch.
-Batch::Batch() : scratch_(std::make_unique_for_overwrite<std::byte[]>(max_message_bytes)) {}
+Batch::Batch() : scratch_(std::make_unique_for_overwrite<Scratch>()) {}
 
 Batch Batch::nfnetlink_transaction(std::uint8_t subsystem) {
     Batch batch;
@@ -69,7 +69,7 @@ void Batch::append_frame(std::string name, std::uint16_t type) {
 
 void Batch::append(std::string name, std::uint16_t type, std::uint16_t flags,
                    const std::function<void(nlmsghdr*)>& payload) {
-    auto* message = mnl_nlmsg_put_header(scratch_.get());
+    auto* message = mnl_nlmsg_put_header(scratch_->data());
     message->nlmsg_type = type;
     message->nlmsg_flags = flags | NLM_F_REQUEST;
     message->nlmsg_seq = static_cast<std::uint32_t>(names_.size() + 1);
@@ -77,7 +77,7 @@ void Batch::append(std::string name, std::uint16_t type, std::uint16_t flags,
     const auto length = padded(message->nlmsg_len);
     if (length > max_message_bytes) throw std::length_error("netlink message too long: " + name);
     last_message_ = bytes_.size();
-    bytes_.insert(bytes_.end(), scratch_.get(), scratch_.get() + length);
+    bytes_.insert(bytes_.end(), scratch_->data(), scratch_->data() + length);
     names_.push_back(std::move(name));
 }
 

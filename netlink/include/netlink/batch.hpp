@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -72,8 +74,9 @@ class Batch {
     void append_frame(std::string name, std::uint16_t type);
     std::vector<std::byte> bytes_;
     std::vector<std::string> names_;
-    std::unique_ptr<std::byte[]> scratch_;  // libmnl and libnftnl do not check for room
-    std::size_t last_message_ = 0;          // its offset in bytes_
+    using Scratch = std::array<std::byte, max_message_bytes>;
+    std::unique_ptr<Scratch> scratch_;  // libmnl and libnftnl do not check for room
+    std::size_t last_message_ = 0;      // its offset in bytes_
     std::size_t commands_ = 0;
     bool transaction_ = false;
     std::uint8_t subsystem_ = 0;
