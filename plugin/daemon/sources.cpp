@@ -6,7 +6,6 @@
 #include <csignal>
 #include <fstream>
 #include <system_error>
-#include <utility>
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -220,7 +219,9 @@ Interest SettlerSource::prepare() { return {settler_.descriptor(), POLLIN, retry
 
 Interest MemorySource::prepare() {
     constexpr std::chrono::seconds rest{2};
-    if (std::exchange(seen_, settling_.reported()) != seen_) at_ = Clock::now() + rest;
+    const auto walks = settling_.reported();
+    if (walks != seen_) at_ = Clock::now() + rest;
+    seen_ = walks;
     if (!at_) return {};
     const auto left = std::chrono::ceil<milliseconds>(*at_ - Clock::now());
     return {-1, 0, std::max(left, milliseconds(0))};
