@@ -156,7 +156,7 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     Explain explained;
     Description explain(app, "explain", "Say what would become of a packet, and why");
-    explain.argument("HOST", "IPv4 or MAC address of the host that sends it",
+    explain.argument("HOST", "IPv4, IPv6 or MAC address of the host that sends it",
                      [&](const std::string& text) { explained.host = text; });
     explain.argument("PROTO", "udp or tcp",
                      [&](const std::string& text) { explained.protocol = text; });

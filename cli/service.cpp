@@ -130,10 +130,20 @@ std::vector<std::uint64_t> Service::release(const Release& request) {
 
 std::uint64_t Service::find(const ExternalPort& port) {
     const auto found = proxy_.Find(port.protocol, port.port.value());
-    if (!found.empty()) return to_row(found.front()).id;
-    throw sdbus::Error(
-        "org.porthole.Gateway1.Error.NoSuchReservation",
-        fmt::format("nobody owns the external {} port {}", port.protocol, port.port.value()));
+    if (found.size() == 1) return to_row(found.front()).id;
+    if (found.empty()) {
+        throw sdbus::Error(
+            "org.porthole.Gateway1.Error.NoSuchReservation",
+            fmt::format("nobody owns the external {} port {}", port.protocol, port.port.value()));
+    }
+    std::vector<std::string> owners;
+    for (const auto& wire : found) {
+        const auto row = to_row(wire);
+        owners.push_back(fmt::format("{} ({})", row.id, row.host));
+    }
+    throw sdbus::Error("org.porthole.Gateway1.Error.InvalidArgument",
+                       fmt::format("{}:{} is several reservations; name one by its id: {}",
+                                   port.protocol, port.port.value(), fmt::join(owners, ", ")));
 }
 
 void Service::monitor(const std::function<void(std::uint64_t)>& ready, Announced announced) {

@@ -190,9 +190,12 @@ class Service::Adaptor final
               std::uint16_t external_port) override {
         read(std::move(result), [=, this] {
             const auto call = parse_find(protocol, external_port);
-            const auto* owner = gateway_.reservations().find(call.protocol, call.external_port);
-            return owner != nullptr ? std::vector{to_row(*owner, gateway_.hosts())}
-                                    : std::vector<Row>();
+            std::vector<Row> rows;
+            for (const auto* row :
+                 gateway_.reservations().all_outside({call.protocol, call.external_port})) {
+                rows.push_back(to_row(*row, gateway_.hosts()));
+            }
+            return rows;
         });
     }
 
@@ -234,7 +237,7 @@ class Service::Adaptor final
                                             "displacement", "status",
                                             "claims",       "hosts",
                                             "conflicts",    "wans",
-                                            "explain"};
+                                            "explain",      "pinholes"};
         });
     }
 

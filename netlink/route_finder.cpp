@@ -5,9 +5,9 @@
 #include <array>
 #include <cerrno>
 
-#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include "netlink/message.hpp"
 #include "netlink/socket.hpp"
@@ -30,12 +30,15 @@ unsigned RouteFinder::route_to(const Address& destination, const Address& source
     Batch batch;
     batch.add("find the route to " + to_text(destination), RTM_GETROUTE, 0, [&](nlmsghdr* message) {
         auto* header = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
-        header->rtm_family = AF_INET;
-        header->rtm_dst_len = 32;
-        mnl_attr_put_u32(message, RTA_DST, htonl(destination.v4_value()));
+        const auto put = [message](std::uint16_t type, const Address& address) {
+            const auto bytes = address.bytes();
+            mnl_attr_put(message, type, bytes.size(), bytes.data());
+            return static_cast<std::uint8_t>(8 * bytes.size());
+        };
+        header->rtm_family = destination.family() == Family::ipv4 ? AF_INET : AF_INET6;
+        header->rtm_dst_len = put(RTA_DST, destination);
         if (incoming == 0) return;
-        header->rtm_src_len = 32;
-        mnl_attr_put_u32(message, RTA_SRC, htonl(source.v4_value()));
+        header->rtm_src_len = put(RTA_SRC, source);
         mnl_attr_put_u32(message, RTA_IIF, incoming);
     });
     unsigned index = 0;

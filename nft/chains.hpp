@@ -21,6 +21,9 @@ constexpr auto inbound = "inbound";
 constexpr auto sent_on = "sent-on";
 constexpr auto hairpin = "hairpin";
 constexpr auto unsolicited = "unsolicited";
+constexpr auto pinhole = "pinhole";
+constexpr auto open_pinhole = "open-pinhole";
+constexpr auto pinhole_learning = "pinhole-learning";
 }  // namespace chains
 
 /// The protocols that have reservations, the more usual one first.
@@ -42,6 +45,11 @@ enum ProtocolSet : std::uint32_t {
     hairpin_owner_protocols,
     hairpin_displaced_protocols,
     hairpin_own_protocols,
+    end_of_usual_protocol_sets,
+    // Of the rules for pinholes.
+    let_in_protocols = end_of_usual_protocol_sets,
+    passed_protocols,
+    pinhole_learnt_protocols,
     end_of_protocol_sets,
 };
 

@@ -23,6 +23,7 @@
 
 #include "flow.hpp"
 #include "grace_period.hpp"
+#include "ipv6_flow.hpp"
 #include "netlink/connection.hpp"
 #include "netlink/message.hpp"
 #include "netlink/route_finder.hpp"
@@ -110,6 +111,24 @@ std::string text(const FlowEnd& end) {
     return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
 }
 
+std::string text(const Flow& flow) {
+    return text(flow.original.source) + " to " + text(flow.original.destination);
+}
+
+std::string text(const Ipv6Flow& flow) {
+    return to_text(flow.ends.source) + " to " + to_text(flow.ends.destination);
+}
+
+void put_tuple_of(const Flow& flow, nlmsghdr* message) {
+    put_conntrack_header(message);
+    put_tuple(message, flow.protocol, flow.original);
+}
+
+void put_tuple_of(const Ipv6Flow& flow, nlmsghdr* message) {
+    put_ipv6_conntrack_header(message);
+    put_ipv6_tuple(message, flow.protocol, flow.ends.source, flow.ends.destination);
+}
+
 }  // namespace
 
 // What the worker asks of the kernel.
@@ -144,6 +163,27 @@ class ConntrackSettler::Conntrack {
         return found;
     }
 
+    struct FoundIpv6 {
+        std::vector<Ipv6Flow> unjudged;
+        std::vector<SeenContact> contacts;
+    };
+
+    // With repetitions.
+    FoundIpv6 walk(const PinholeWatch& watch) {
+        FoundIpv6 found;
+        flows_.dump(
+            "list the IPv6 flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET),
+            put_ipv6_conntrack_header,
+            [&](const nlmsghdr* message) {
+                const auto flow = decode_ipv6_flow(message);
+                if (!flow) return;
+                if (watch.is_unjudged(*flow)) found.unjudged.push_back(*flow);
+                add_unless_last(found.contacts, watch.contact_of(*flow));
+            },
+            [&found] { found = {}; });
+        return found;
+    }
+
     // Whether a host's packets to `destination` leave through one of these.
     bool leave_through(std::uint32_t host, std::uint32_t destination,
                        const std::vector<InterfaceName>& wans) {
@@ -154,25 +194,26 @@ class ConntrackSettler::Conntrack {
     }
 
     // Deletes these very flows; how many of them were still there. Throws BatchFailure.
-    std::size_t remove(std::span<const Flow> flows) {
+    template <typename T>
+    std::size_t remove(const std::vector<T>& flows) {
+        std::span<const T> rest(flows);
         std::size_t removed = 0;
-        while (!flows.empty()) {
-            const auto part = flows.first(std::min(flows.size(), deletions_per_batch));
-            flows = flows.subspan(part.size());
+        while (!rest.empty()) {
+            const auto part = rest.first(std::min(rest.size(), deletions_per_batch));
+            rest = rest.subspan(part.size());
             removed += remove_part(part);
         }
         return removed;
     }
 
   private:
-    std::size_t remove_part(std::span<const Flow> flows) {
+    template <typename T>
+    std::size_t remove_part(std::span<const T> flows) {
         netlink::Batch batch;
         for (const auto& flow : flows) {
-            batch.add("delete the flow of " + text(flow.original.source) + " to " +
-                          text(flow.original.destination),
-                      conntrack_type(IPCTNL_MSG_CT_DELETE), 0, [&flow](nlmsghdr* message) {
-                          put_conntrack_header(message);
-                          put_tuple(message, flow.protocol, flow.original);
+            batch.add("delete the flow of " + text(flow), conntrack_type(IPCTNL_MSG_CT_DELETE), 0,
+                      [&flow](nlmsghdr* message) {
+                          put_tuple_of(flow, message);
                           mnl_attr_put_u32(message, CTA_ID, htonl(flow.id));
                       });
         }
@@ -291,12 +332,16 @@ void ConntrackSettler::work(const std::stop_token& stop) {
 }
 
 void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, SettleReport& report) {
+    settle_pinholes(orders, report);
     FlowJudge judge;
     for (const auto& order : orders) judge.follow(order);
     if (judge.finds_all_fine()) return;
     auto [suspects, seen, contacts, offloaded] = conntrack_->walk(judge);
-    sort_unique(contacts);
-    report.contacts = std::move(contacts);
+    if (judge.looks()) {
+        for (const auto& contact : report.contacts) seen.push_back(contact.owner);
+    }
+    report.contacts.insert(report.contacts.end(), contacts.begin(), contacts.end());
+    sort_unique(report.contacts);
     if (judge.looks()) {
         sort_unique(seen);
         report.seen = std::move(seen);
@@ -342,7 +387,18 @@ void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, Settle
     }
     std::ranges::sort(report.spared);
     report.corrected = corrected(judge, suspects);
-    report.deleted = conntrack_->remove(suspects);
+    report.deleted += conntrack_->remove(suspects);
+}
+
+void ConntrackSettler::settle_pinholes(const std::vector<SettleOrder>& orders,
+                                       SettleReport& report) {
+    PinholeWatch watch;
+    for (const auto& order : orders) watch.follow(order);
+    if (watch.empty()) return;
+    auto found = conntrack_->walk(watch);
+    report.contacts = std::move(found.contacts);
+    sort_unique(report.contacts);
+    report.deleted = conntrack_->remove(found.unjudged);
 }
 
 }  // namespace porthole::nft

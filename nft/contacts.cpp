@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "contacts.hpp"
 
-#include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -19,25 +19,27 @@ constexpr std::chrono::milliseconds good_while = contact_lifetime * 3 / 4;
 // Below this it may be gone before the batch gets there, and take the others with it.
 constexpr std::chrono::milliseconds last_moment{2000};
 
-// protocol . remote . external port, each in four bytes
+// Protocol and port take four bytes each.
+constexpr std::size_t key_length = 4 + 4 + 4;
+constexpr std::size_t pinhole_key_length = 4 + 16 + 16 + 4;
+
+// protocol . remote . external port, or protocol . remote . host . port
 std::optional<Contact> decode_key(std::span<const std::uint8_t> key) {
-    constexpr std::size_t length = 12;
-    if (key.size() != length) return std::nullopt;
-    std::uint32_t remote = 0;
-    std::uint16_t port = 0;
-    std::memcpy(&remote, &key[4], sizeof(remote));
-    std::memcpy(&port, &key[8], sizeof(port));
-    const auto external = Port::from(ntohs(port));
-    if (!external) return std::nullopt;
-    return Contact{{Protocol{key[0]}, *external}, Address::v4(ntohl(remote))};
+    const bool of_pinhole = key.size() == pinhole_key_length;
+    if (key.size() != key_length && !of_pinhole) return std::nullopt;
+    std::uint16_t number = 0;
+    std::memcpy(&number, &key[key.size() - 4], sizeof(number));
+    const auto port = Port::from(ntohs(number));
+    const auto remote = Address::from_bytes(key.subspan(4, of_pinhole ? 16 : 4));
+    if (!port || !remote) return std::nullopt;
+    const auto host = of_pinhole ? Address::from_bytes(key.subspan(20, 16)) : std::nullopt;
+    return Contact{{Protocol{key[0]}, *port}, *remote, host};
 }
 
-}  // namespace
-
-KnownContacts list_contacts(netlink::Connection& connection) {
+KnownContacts list(netlink::Connection& connection, const char* set) {
     KnownContacts known;
     dump_set(
-        connection, sets::contacts,
+        connection, set,
         [&known](const DumpedElement& element) {
             if (const auto contact = decode_key(element.key)) {
                 known.insert_or_assign(*contact, element.expires);
@@ -47,17 +49,33 @@ KnownContacts list_contacts(netlink::Connection& connection) {
     return known;
 }
 
+}  // namespace
+
+KnownContacts list_contacts(netlink::Connection& connection) {
+    return list(connection, sets::contacts);
+}
+
+KnownContacts list_pinhole_contacts(netlink::Connection& connection) {
+    return list(connection, sets::pinhole_contacts);
+}
+
 // Removed and added again: kernels before 6.12 leave the end of an element that is there as it is.
 std::optional<netlink::FinalizedBatch> encode_renewal(std::span<const Contact> wanted,
                                                       const KnownContacts& known) {
     std::vector<Contact> old;
     std::vector<Contact> added;
-    std::size_t room = most_contacts - std::min<std::size_t>(known.size(), most_contacts);
+    const auto of_pinhole = [](const Contact& contact) { return contact.host.has_value(); };
+    std::array<std::size_t, 2> room{most_contacts, most_contacts};
+    for (const auto& [contact, expires] : known) {
+        auto& left = room.at(of_pinhole(contact) ? 1 : 0);
+        if (left != 0) --left;
+    }
     for (const auto& contact : wanted) {
         const auto found = known.find(contact);
         if (found == known.end()) {
-            if (room == 0) continue;
-            --room;
+            auto& left = room.at(of_pinhole(contact) ? 1 : 0);
+            if (left == 0) continue;
+            --left;
             added.push_back(contact);
         } else if (found->second >= last_moment && found->second < good_while) {
             old.push_back(contact);

@@ -43,7 +43,7 @@ class Key {
     [[nodiscard]] auto length() const { return static_cast<std::uint32_t>(length_); }
 
   private:
-    std::array<std::uint8_t, 32> bytes_{};
+    std::array<std::uint8_t, 40> bytes_{};  // two IPv6 addresses with protocol and port
     std::size_t length_ = 0;
 };
 
@@ -53,7 +53,7 @@ struct Element {
     bool interval_end = false;
 };
 
-// 60 bytes an element at most: far below the 64 KiB that the list of one message may take.
+// 100 bytes an element at most: below the 64 KiB that the list of one message may take.
 constexpr std::size_t elements_per_message = 500;
 
 std::string command_name(Edit edit, const char* set, std::size_t count, const std::string& only) {
@@ -153,6 +153,30 @@ std::string host_port_text(const Mapping& mapping) {
     return to_text(mapping.protocol) + " . " + to_text(mapping.external_port);
 }
 
+Element pinhole_element(const Pinhole& pinhole) {
+    Element element;
+    element.key.field(pinhole.protocol).field(pinhole.host).field(pinhole.port);
+    return element;
+}
+
+std::string pinhole_text(const Pinhole& pinhole) {
+    return to_text(pinhole.protocol) + " . " + to_text(pinhole.host) + " . " +
+           to_text(pinhole.port);
+}
+
+Element contact_element(const Contact& contact) {
+    Element element;
+    element.key.field(contact.external.protocol).field(contact.remote);
+    if (contact.host) element.key.field(*contact.host);
+    element.key.field(contact.external.port);
+    return element;
+}
+
+std::string contact_text(const Contact& contact) {
+    return to_text(contact.external.protocol) + " . " + to_text(contact.remote) + " . " +
+           (contact.host ? to_text(*contact.host) + " . " : "") + to_text(contact.external.port);
+}
+
 Element interface_element(const InterfaceName& name) {
     constexpr std::size_t name_size = 16;  // IFNAMSIZ
     const auto& text = name.text();
@@ -217,20 +241,28 @@ void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> ma
                [](Filtering filtering) { return filtering != Filtering::address_dependent; });
 }
 
+void edit_pinholes(netlink::Batch& batch, Edit edit, std::span<const Pinhole> pinholes) {
+    const auto edit_those = [&](const char* set, const auto& have) {
+        std::vector<Pinhole> those;
+        std::ranges::copy_if(pinholes, std::back_inserter(those), have, &Pinhole::filtering);
+        edit_elements<Pinhole>(batch, edit, set, 0, those, pinhole_element, pinhole_text);
+    };
+    edit_those(sets::pinholes, [](Filtering) { return true; });
+    edit_those(sets::open_pinholes,
+               [](Filtering filtering) { return filtering == Filtering::endpoint_independent; });
+    edit_those(sets::pinholes_without_contacts,
+               [](Filtering filtering) { return filtering != Filtering::address_dependent; });
+}
+
 void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts) {
-    edit_elements<Contact>(
-        batch, edit, sets::contacts, 0, contacts,
-        [](const Contact& contact) {
-            Element element;
-            element.key.field(contact.external.protocol)
-                .field(contact.remote)
-                .field(contact.external.port);
-            return element;
-        },
-        [](const Contact& contact) {
-            return to_text(contact.external.protocol) + " . " + to_text(contact.remote) + " . " +
-                   to_text(contact.external.port);
+    for (const bool of_pinholes : {false, true}) {
+        std::vector<Contact> those;
+        std::ranges::copy_if(contacts, std::back_inserter(those), [&](const Contact& contact) {
+            return contact.host.has_value() == of_pinholes;
         });
+        edit_elements<Contact>(batch, edit, of_pinholes ? sets::pinhole_contacts : sets::contacts,
+                               0, those, contact_element, contact_text);
+    }
 }
 
 void flush(netlink::Batch& batch, const char* set) {

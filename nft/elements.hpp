@@ -32,6 +32,16 @@ constexpr auto nat_sources = "nat-sources";
 constexpr auto exempt = "exempt";
 constexpr auto wan_addresses = "wan-addresses";
 constexpr auto collided = "collided";  ///< protocol . source . source port that the guard stopped
+// Of IPv6 hosts:
+constexpr auto pinholes = "pinholes";  ///< protocol . host . port
+/// The same, of those only whose filtering is endpoint-independent.
+constexpr auto open_pinholes = "open-pinholes";
+/// The same, of those only whose filtering is not address-dependent.
+constexpr auto pinholes_without_contacts = "pinholes-without-contacts";
+constexpr auto pinhole_contacts = "pinhole-contacts";  ///< protocol . remote . host . port
+/// protocol . host . port that somebody was let in for, until a packet for it gets through
+constexpr auto undelivered_pinholes = "undelivered-pinholes";
+constexpr auto pinhole_learners = "pinhole-learners";  ///< host: how many contacts it has made
 }  // namespace sets
 
 /// So long a contact lasts that nobody renews. Flows that live longer than it have it renewed.
@@ -44,7 +54,7 @@ static_assert(contacts_at_once + contacts_per_second * contact_lifetime.count() 
               most_contacts_of_a_host);
 /// Whoever was not let through once is tried again within this time, or does not matter any more.
 constexpr std::chrono::seconds undelivered_lifetime{3600};
-/// Of all hosts together.
+/// Of all hosts together, for each of the two sets of contacts.
 constexpr std::uint32_t most_contacts = 131072;
 
 enum class Edit : std::uint8_t {
@@ -56,6 +66,7 @@ enum class Edit : std::uint8_t {
 /// Appends the commands that add elements to, or remove them from, what stands for them in the
 /// table.
 void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings);
+void edit_pinholes(netlink::Batch& batch, Edit edit, std::span<const Pinhole> pinholes);
 void edit_ports(netlink::Batch& batch, Edit edit, const char* set,
                 std::span<const ProtocolPort> ports);
 void edit_interfaces(netlink::Batch& batch, Edit edit, const char* set,

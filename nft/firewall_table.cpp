@@ -64,6 +64,7 @@ netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
         edit_networks(batch, edit, sets::exempt, part(difference.exempt, edit));
         edit_addresses(batch, edit, sets::wan_addresses, part(difference.wan_addresses, edit));
         edit_mappings(batch, edit, part(difference.mappings, edit));
+        edit_pinholes(batch, edit, part(difference.pinholes, edit));
         edit_ports(batch, edit, sets::own_ports, part(difference.own_ports, edit));
         edit_ports(batch, edit, sets::ports, part(ports, edit));
     }
@@ -99,25 +100,29 @@ std::size_t size_after(std::size_t size, const SetDifference<T>& difference) {
 // What the kernel was given, as far as the way of the next change depends on it.
 struct FirewallTable::Content {
     explicit Content(const Firewall& firewall)
-        : shape(shape_for(firewall.scope, firewall.mappings.size())),
+        : shape(shape_for(firewall)),
           mappings(firewall.mappings.size()),
+          pinholes(firewall.pinholes.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
           ports(firewall) {}
 
     // Whether a table of this shape can take the change.
     [[nodiscard]] bool has_room_for(const FirewallDifference& difference) const {
         const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
-        return size_after(mappings, difference.mappings) <= shape.capacity &&
-               masquerades == shape.masquerades;
+        const auto holes = size_after(pinholes, difference.pinholes);
+        return size_after(mappings, difference.mappings) + holes <= shape.capacity &&
+               masquerades == shape.masquerades && (holes != 0) == shape.pinholes;
     }
     SetDifference<ProtocolPort> change(const FirewallDifference& difference) {
         mappings = size_after(mappings, difference.mappings);
+        pinholes = size_after(pinholes, difference.pinholes);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
         return ports.change(difference);
     }
 
     Shape shape;
     std::size_t mappings;
+    std::size_t pinholes;
     std::size_t masquerade_wans;
     PortUse ports;
 };
@@ -224,14 +229,18 @@ void FirewallTable::remember(std::span<const Contact> contacts) {
 
 void FirewallTable::renew(std::span<const Contact> contacts) {
     if (contacts.empty()) return;
-    if (auto batch = encode_renewal(contacts, list_contacts(connection_))) {
+    auto known = list_contacts(connection_);
+    if (content_->shape.pinholes) known.merge(list_pinhole_contacts(connection_));
+    if (auto batch = encode_renewal(contacts, known)) {
         execute(*std::move(batch), can_be_quiet(contacts.size()));
     }
 }
 
 Obstruction FirewallTable::obstruction() {
-    Obstruction found{list_undelivered(connection_), {}};
-    if (!found.ports.empty()) found.chains = list_forward_policies(connection_);
+    Obstruction found{.ports = list_undelivered(connection_)};
+    if (content_->shape.pinholes) found.pinholes = list_undelivered_pinholes(connection_);
+    const bool asked_for = !found.ports.empty() || content_->shape.pinholes;
+    if (asked_for) found.chains = list_forward_policies(connection_);
     return found;
 }
 
@@ -252,13 +261,14 @@ FirewallCounters FirewallTable::counters() {
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
                                            const FirewallCounters& counted, bool timeouts) {
     auto batch = transaction();
-    replace_skeleton(batch, shape_for(firewall.scope, firewall.mappings.size(), timeouts), counted);
+    replace_skeleton(batch, shape_for(firewall, timeouts), counted);
     edit_interfaces(batch, Edit::add, sets::wans, firewall.scope.wans);
     edit_interfaces(batch, Edit::add, sets::masquerade_wans, firewall.scope.masquerade_wans);
     edit_networks(batch, Edit::add, sets::nat_sources, firewall.scope.nat_sources);
     edit_networks(batch, Edit::add, sets::exempt, firewall.scope.exempt);
     edit_addresses(batch, Edit::add, sets::wan_addresses, firewall.scope.wan_addresses);
     edit_mappings(batch, Edit::add, firewall.mappings);
+    edit_pinholes(batch, Edit::add, firewall.pinholes);
     edit_ports(batch, Edit::add, sets::own_ports, firewall.scope.own_ports);
     edit_ports(batch, Edit::add, sets::ports, PortUse(firewall).used());
     return std::move(batch).finalize();

@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "flow.hpp"
+#include "ipv6_flow.hpp"
 #include "netlink/socket.hpp"
 
 namespace porthole::nft {
@@ -37,16 +38,26 @@ int KernelTracer::way_out(const Address& host, const Address& remote) {
 
 std::optional<TrackedFlow> KernelTracer::flow_of(Protocol protocol, const Place& source,
                                                  const Place& destination) {
+    const bool ipv4 = source.address.family() == Family::ipv4;
     netlink::Batch batch;
     batch.add("find a flow in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), 0,
               [&](nlmsghdr* message) {
-                  put_conntrack_header(message);
-                  put_tuple(message, protocol, {end_of(source), end_of(destination)});
+                  if (ipv4) {
+                      put_conntrack_header(message);
+                      put_tuple(message, protocol, {end_of(source), end_of(destination)});
+                  } else {
+                      put_ipv6_conntrack_header(message);
+                      put_ipv6_tuple(message, protocol, source, destination);
+                  }
               });
     std::optional<TrackedFlow> found;
     try {
-        conntrack_.execute(std::move(batch).finalize(), [&found](const nlmsghdr* answer) {
-            if (const auto flow = decode_flow(answer)) found = tracked(*flow);
+        conntrack_.execute(std::move(batch).finalize(), [&](const nlmsghdr* answer) {
+            if (!ipv4) {
+                if (const auto flow = decode_ipv6_flow(answer)) found = flow->ends;
+            } else if (const auto flow = decode_flow(answer)) {
+                found = tracked(*flow);
+            }
         });
     } catch (const netlink::BatchFailure& failure) {
         if (failure.code() != ENOENT) throw;

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <new>
+#include <optional>
 
 #include <arpa/inet.h>
 #include <libnftnl/chain.h>
@@ -18,15 +20,42 @@ namespace {
 // A packet is on its way through the gateway for far less than this.
 constexpr std::chrono::milliseconds on_its_way{1000};
 
-// protocol . external port, each in four bytes
-std::optional<ProtocolPort> decode_key(std::span<const std::uint8_t> key) {
-    constexpr std::size_t length = 8;
+// protocol . … . port, protocol and port in four bytes each
+std::optional<ProtocolPort> ends_of_key(std::span<const std::uint8_t> key, std::size_t length) {
     if (key.size() != length) return std::nullopt;
     std::uint16_t number = 0;
-    std::memcpy(&number, &key[4], sizeof(number));
+    std::memcpy(&number, &key[length - 4], sizeof(number));
     const auto port = Port::from(ntohs(number));
     if (!port) return std::nullopt;
     return ProtocolPort{Protocol{key[0]}, *port};
+}
+
+// protocol . external port
+std::optional<ProtocolPort> decode_port(std::span<const std::uint8_t> key) {
+    return ends_of_key(key, 8);
+}
+
+// protocol . host . port
+std::optional<Endpoint> decode_pinhole(std::span<const std::uint8_t> key) {
+    const auto ends = ends_of_key(key, 24);
+    if (!ends) return std::nullopt;
+    return Endpoint{*Address::from_bytes(key.subspan(4, 16)), ends->protocol, ends->port};
+}
+
+template <typename T>
+std::vector<T> list_waiting(netlink::Connection& connection, const char* set,
+                            std::optional<T> (*decode)(std::span<const std::uint8_t>)) {
+    std::vector<T> found;
+    dump_set(
+        connection, set,
+        [&](const DumpedElement& element) {
+            const auto decoded = decode(element.key);
+            const bool waits = element.expires < undelivered_lifetime - on_its_way;
+            if (decoded && waits) found.push_back(*decoded);
+        },
+        [&found] { found.clear(); });
+    std::ranges::sort(found);
+    return found;
 }
 
 // Nothing for a chain that lets through what no rule speaks of, or that sees other packets.
@@ -39,29 +68,24 @@ std::optional<std::string> decode_forward_policy(const nlmsghdr* message) {
         return nftnl_chain_is_set(chain.get(), attribute) &&
                nftnl_chain_get_u32(chain.get(), attribute) == value;
     };
+    static const std::map<std::uint32_t, std::string> names{
+        {NFPROTO_INET, "inet "}, {NFPROTO_IPV4, "ip "}, {NFPROTO_IPV6, "ip6 "}};
+    const auto name = names.find(family);
     const bool drops = has(NFTNL_CHAIN_HOOKNUM, NF_INET_FORWARD) &&
-                       has(NFTNL_CHAIN_POLICY, NF_DROP) &&
-                       (family == NFPROTO_INET || family == NFPROTO_IPV4);
+                       has(NFTNL_CHAIN_POLICY, NF_DROP) && name != names.end();
     if (!drops) return std::nullopt;
-    return std::string(family == NFPROTO_INET ? "inet " : "ip ") +
-           nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE) + " " +
+    return name->second + nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE) + " " +
            nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME);
 }
 
 }  // namespace
 
 std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection) {
-    std::vector<ProtocolPort> ports;
-    dump_set(
-        connection, sets::undelivered,
-        [&ports](const DumpedElement& element) {
-            const auto port = decode_key(element.key);
-            const bool waits = element.expires < undelivered_lifetime - on_its_way;
-            if (port && waits) ports.push_back(*port);
-        },
-        [&ports] { ports.clear(); });
-    std::ranges::sort(ports);
-    return ports;
+    return list_waiting(connection, sets::undelivered, decode_port);
+}
+
+std::vector<Endpoint> list_undelivered_pinholes(netlink::Connection& connection) {
+    return list_waiting(connection, sets::undelivered_pinholes, decode_pinhole);
 }
 
 std::vector<std::string> list_forward_policies(netlink::Connection& connection) {

@@ -13,8 +13,13 @@ namespace porthole::nft {
 /// KernelFailure.
 std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection);
 
-/// The base chains of other tables in the forward hook for IPv4 whose policy is to drop, as in
-/// "inet fw4 forward". Throws KernelFailure.
+/// The pinholes that somebody was let in for a while ago, and nothing got through. Throws
+/// KernelFailure.
+std::vector<Endpoint> list_undelivered_pinholes(netlink::Connection& connection);
+
+/// The base chains of other tables in the forward hook whose policy is to drop, as in
+/// "inet fw4 forward"; those of families ip and ip6 see packets of that family only. Throws
+/// KernelFailure.
 std::vector<std::string> list_forward_policies(netlink::Connection& connection);
 
 }  // namespace porthole::nft

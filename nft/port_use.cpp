@@ -11,13 +11,15 @@ constexpr std::array protocols{Protocol::tcp, Protocol::udp};
 
 // With repetitions.
 std::vector<ProtocolPort> uses(const std::vector<Mapping>& mappings,
+                               const std::vector<Pinhole>& pinholes,
                                const std::vector<ProtocolPort>& own_ports) {
     std::vector<ProtocolPort> ports;
-    ports.reserve(2 * mappings.size() + own_ports.size());
+    ports.reserve(2 * mappings.size() + pinholes.size() + own_ports.size());
     for (const auto& mapping : mappings) {
         ports.push_back({mapping.protocol, mapping.internal_port});
         ports.push_back({mapping.protocol, mapping.external_port});
     }
+    for (const auto& pinhole : pinholes) ports.push_back({pinhole.protocol, pinhole.port});
     ports.insert(ports.end(), own_ports.begin(), own_ports.end());
     return ports;
 }
@@ -25,7 +27,8 @@ std::vector<ProtocolPort> uses(const std::vector<Mapping>& mappings,
 }  // namespace
 
 PortUse::PortUse(const Firewall& firewall) {
-    for (const auto& port : uses(firewall.mappings, firewall.scope.own_ports)) ++count(port);
+    const auto& [scope, mappings, pinholes] = firewall;
+    for (const auto& port : uses(mappings, pinholes, scope.own_ports)) ++count(port);
     const auto& watched = firewall.scope.watched;
     if (!watched) return;
     for (unsigned port = watched->first().value(); port <= watched->last().value(); ++port) {
@@ -41,8 +44,9 @@ std::uint32_t& PortUse::count(const ProtocolPort& port) {
 }
 
 SetDifference<ProtocolPort> PortUse::change(const FirewallDifference& difference) {
-    const auto gone = uses(difference.mappings.removed, difference.own_ports.removed);
-    const auto come = uses(difference.mappings.added, difference.own_ports.added);
+    const auto& [removed, added] = difference.mappings;
+    const auto gone = uses(removed, difference.pinholes.removed, difference.own_ports.removed);
+    const auto come = uses(added, difference.pinholes.added, difference.own_ports.added);
     auto touched = gone;
     touched.insert(touched.end(), come.begin(), come.end());
     std::ranges::sort(touched);

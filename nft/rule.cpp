@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::uint32_t ipv4_source_offset = 12;       // RFC 791
 constexpr std::uint32_t ipv4_destination_offset = 16;  // RFC 791
+constexpr std::uint32_t ipv6_source_offset = 8;        // RFC 8200
+constexpr std::uint32_t ipv6_destination_offset = 24;  // RFC 8200
 
 std::uint32_t number(Register where) { return static_cast<std::uint32_t>(where); }
 constexpr auto key = static_cast<std::uint32_t>(Register::first);
@@ -71,20 +73,25 @@ Rule& Rule::meta_is_not(nft_meta_keys what, std::uint32_t value, std::size_t byt
 }
 
 Rule& Rule::ipv4_address(End end, Register to) {
-    auto* expression = append("payload");
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_OFFSET,
-                       end == End::source ? ipv4_source_offset : ipv4_destination_offset);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, 4);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_DREG, number(to));
-    return *this;
+    const auto offset = end == End::source ? ipv4_source_offset : ipv4_destination_offset;
+    return payload(NFT_PAYLOAD_NETWORK_HEADER, offset, 4, to);
+}
+
+Rule& Rule::ipv6_address(End end, Register to) {
+    const auto offset = end == End::source ? ipv6_source_offset : ipv6_destination_offset;
+    return payload(NFT_PAYLOAD_NETWORK_HEADER, offset, 16, to);
 }
 
 Rule& Rule::port(End end, Register to) {
+    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, end == End::source ? 0 : 2, 2, to);
+}
+
+Rule& Rule::payload(nft_payload_bases base, std::uint32_t offset, std::uint32_t bytes,
+                    Register to) {
     auto* expression = append("payload");
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_OFFSET, end == End::source ? 0 : 2);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, 2);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_BASE, base);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_LEN, bytes);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_PAYLOAD_DREG, number(to));
     return *this;
 }

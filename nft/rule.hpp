@@ -19,6 +19,8 @@ enum class Register : std::uint32_t {
     third = NFT_REG32_02,
     fourth = NFT_REG32_03,
     fifth = NFT_REG32_04,  ///< the first one that an interface name does not reach
+    sixth = NFT_REG32_05,  ///< behind a protocol and an IPv6 address
+    tenth = NFT_REG32_09,  ///< behind a protocol and two of them
 };
 
 /// Which end of a packet a field belongs to.
@@ -36,12 +38,16 @@ class Rule {
     Rule& meta_is_not(nft_meta_keys key, std::uint32_t value, std::size_t bytes);
     /// meta nfproto ipv4: what any `ip` field needs in front of it in an inet table.
     Rule& ipv4() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV4, 1); }
+    /// meta nfproto ipv6: the same for `ip6`.
+    Rule& ipv6() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV6, 1); }
     /// meta l4proto PROTOCOL, which leaves the protocol in the first register.
     Rule& protocol_is(Protocol protocol) {
         return meta_is(NFT_META_L4PROTO, static_cast<std::uint32_t>(protocol), 1);
     }
     /// ip saddr or ip daddr, into a register.
     Rule& ipv4_address(End end, Register to = Register::first);
+    /// ip6 saddr or ip6 daddr, into four registers from this one on.
+    Rule& ipv6_address(End end, Register to);
     /// th sport or th dport, into a register.
     Rule& port(End end, Register to);
     /// th sport FIRST-LAST or th dport FIRST-LAST
@@ -102,6 +108,7 @@ class Rule {
 
   private:
     Rule& object(std::uint32_t type, const char* name);
+    Rule& payload(nft_payload_bases base, std::uint32_t offset, std::uint32_t bytes, Register to);
     Rule& enter(int verdict, const char* chain);
     Rule& update_set(nft_dynset_ops operation, const char* set, Register from);
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);

@@ -12,4 +12,7 @@ void add_outbound_rules(netlink::Batch& batch, const Shape& shape);
 /// behind those for what hosts send.
 void add_inbound_rules(netlink::Batch& batch, const Shape& shape);
 
+/// Appends the rules about IPv6 hosts, which are not translated; behind all others.
+void add_pinhole_rules(netlink::Batch& batch, const Shape& shape);
+
 }  // namespace porthole::nft

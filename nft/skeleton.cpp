@@ -25,6 +25,7 @@ namespace {
 // them to print elements. Types that are joined take six bits each.
 enum class DataType : std::uint32_t {
     ipv4_addr = 7,
+    ipv6_addr = 8,
     inet_proto = 12,
     inet_service = 13,
     ifname = 41,
@@ -41,6 +42,8 @@ constexpr std::uint32_t all_ports = 2 * 65536;
 // What nearly every gateway can do with: a set of all ports takes the kernel 2 MiB even while it is
 // empty, one of this size 64 KiB.
 constexpr std::uint32_t usual_capacity = 4096;
+// More than there are of all kinds.
+constexpr std::uint32_t any_number = 1'000'000'000;
 // As many of them go into the sets of that size without being counted as mappings.
 constexpr int most_watched = 2048;
 
@@ -171,6 +174,44 @@ constexpr std::array set_descriptions{
                    .timeout_ms = 30'000},
 };
 
+constexpr SetDescription pinhole_set(const char* name) {
+    return {.name = name,
+            .key_type =
+                joined_types({DataType::inet_proto, DataType::ipv6_addr, DataType::inet_service}),
+            .key_length = 24};
+}
+
+// For tables that have pinholes.
+constexpr std::array pinhole_set_descriptions{
+    // set pinholes { type inet_proto . ipv6_addr . inet_service }
+    pinhole_set(sets::pinholes),
+    pinhole_set(sets::open_pinholes),
+    pinhole_set(sets::pinholes_without_contacts),
+    // set pinhole-contacts { type inet_proto . ipv6_addr . ipv6_addr . inet_service; … }
+    SetDescription{.name = sets::pinhole_contacts,
+                   .key_type = joined_types({DataType::inet_proto, DataType::ipv6_addr,
+                                             DataType::ipv6_addr, DataType::inet_service}),
+                   .key_length = 40,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = most_contacts,
+                   .timeout_ms = milliseconds(contact_lifetime)},
+    // set undelivered-pinholes { type inet_proto . ipv6_addr . inet_service; … }
+    SetDescription{.name = sets::undelivered_pinholes,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv6_addr, DataType::inet_service}),
+                   .key_length = 24,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = 65536,
+                   .timeout_ms = milliseconds(undelivered_lifetime)},
+    // set pinhole-learners { type ipv6_addr; flags dynamic,timeout; … }
+    SetDescription{.name = sets::pinhole_learners,
+                   .key_type = joined_types({DataType::ipv6_addr}),
+                   .key_length = 16,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = 65536,
+                   .timeout_ms = milliseconds(contact_lifetime)},
+};
+
 struct ChainDescription {
     const char* name;
     const char* type;  // nothing: no base chain
@@ -195,6 +236,12 @@ constexpr std::array chain_descriptions{
     ChainDescription{chains::guard, "filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC + 10},
     // type filter hook input priority filter - 10: after every destination NAT
     ChainDescription{chains::unsolicited, "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},
+};
+
+constexpr std::array pinhole_chain_descriptions{
+    ChainDescription{chains::open_pinhole, nullptr, 0, 0},
+    ChainDescription{chains::pinhole, nullptr, 0, 0},
+    ChainDescription{chains::pinhole_learning, nullptr, 0, 0},
 };
 
 void add_table(netlink::Batch& batch) {
@@ -281,14 +328,17 @@ void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets)
 
 }  // namespace
 
-Shape shape_for(const Scope& scope, std::size_t mappings, bool timeouts) {
+Shape shape_for(const Firewall& firewall, bool timeouts) {
+    const auto& scope = firewall.scope;
     const bool few_watched =
         !scope.watched ||
         scope.watched->last().value() - scope.watched->first().value() < most_watched;
+    const auto reserved = firewall.mappings.size() + firewall.pinholes.size();
     return {.pool = scope.pool,
             .masquerades = !scope.masquerade_wans.empty(),
+            .pinholes = !firewall.pinholes.empty(),
             .watched = scope.watched,
-            .capacity = mappings <= usual_capacity && few_watched ? usual_capacity : all_ports,
+            .capacity = reserved <= usual_capacity && few_watched ? usual_capacity : any_number,
             .udp_timeout = timeouts ? std::optional(scope.udp_timeout) : std::nullopt};
 }
 
@@ -300,13 +350,21 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::contacts_refused, counted.contacts_refused);
     if (shape.udp_timeout) add_timeouts(batch, *shape.udp_timeout);
     for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
-    for (std::uint32_t id = displaced_protocols; id != end_of_protocol_sets; ++id) {
+    if (shape.pinholes) {
+        for (const auto& set : pinhole_set_descriptions) add_set(batch, set, shape.capacity);
+    }
+    const std::uint32_t end = shape.pinholes ? end_of_protocol_sets : end_of_usual_protocol_sets;
+    for (std::uint32_t id = displaced_protocols; id != end; ++id) {
         add_set(batch, protocol_set(id), shape.capacity);
         add_protocols(batch, id, reservable_protocols);
     }
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
+    if (shape.pinholes) {
+        for (const auto& chain : pinhole_chain_descriptions) add_chain(batch, chain);
+    }
     add_outbound_rules(batch, shape);
     add_inbound_rules(batch, shape);
+    if (shape.pinholes) add_pinhole_rules(batch, shape);
 }
 
 }  // namespace porthole::nft

@@ -22,8 +22,9 @@ constexpr auto contacts_refused = "contacts-refused";
 struct Shape {
     PortRange pool = default_pool;                    ///< what displaced flows leave from
     bool masquerades = false;                         ///< has a rule for the other flows
+    bool pinholes = false;                            ///< has sets and rules for IPv6 hosts
     std::optional<PortRange> watched = std::nullopt;  ///< UDP; new flows from there are logged
-    std::uint32_t capacity = 0;                       ///< how many mappings there is room for
+    std::uint32_t capacity = 0;  ///< how many mappings and pinholes there is room for
     /// Of reserved ports' flows; nothing: the kernel has no timeouts of flows' own.
     std::optional<std::chrono::seconds> udp_timeout = std::nullopt;
     bool operator==(const Shape&) const = default;
@@ -32,8 +33,8 @@ struct Shape {
 /// The group of NFLOG (nfnetlink_log) that the table reports new flows from watched ports to.
 constexpr std::uint16_t watch_group = 51820;
 
-/// The shape of a table for that many mappings in this scope. `timeouts`: the kernel has them.
-Shape shape_for(const Scope& scope, std::size_t mappings, bool timeouts = true);
+/// The shape of a table for this firewall. `timeouts`: the kernel has them.
+Shape shape_for(const Firewall& firewall, bool timeouts = true);
 
 /// Appends the commands that put an empty table `inet porthole` with all its sets, chains and rules
 /// in the place of the one that is there, if any. `counted`: where counting goes on.

@@ -23,6 +23,22 @@ struct TextForm<std::filesystem::path> {
 
 namespace {
 
+// What nat.ipv6 says.
+struct Ipv6Treatment {};
+
+}  // namespace
+
+template <>
+struct TextForm<Ipv6Treatment> {
+    static constexpr std::string_view allowed =
+        "\"pinholes\": this version does not translate IPv6";
+    static std::optional<Ipv6Treatment> parse(std::string_view text) {
+        return text == "pinholes" ? std::optional(Ipv6Treatment{}) : std::nullopt;
+    }
+};
+
+namespace {
+
 std::string lines_of(const std::string& file, const std::vector<ConfigurationError>& errors) {
     std::string text;
     for (const auto& error : errors) {
@@ -228,8 +244,9 @@ void read_hosts(Reader& reader, const toml::table& root, Configuration& result) 
 void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
     const auto* nat = reader.table(root, "nat");
     if (nat == nullptr) return;
-    reader.only(*nat, "nat", {"masquerade", "udp-timeout", "pool", "sources", "exempt"});
+    reader.only(*nat, "nat", {"masquerade", "ipv6", "udp-timeout", "pool", "sources", "exempt"});
     reader.boolean(*nat, "nat", "masquerade", result.masquerade);
+    reader.text<Ipv6Treatment>(*nat, "nat", "ipv6");
     const auto not_ipv4 = [](const Network& network) {
         if (network.address().family() == Family::ipv4) return std::string();
         return fmt::format("invalid \"{}\": expected an IPv4 network", to_text(network));
@@ -310,10 +327,13 @@ std::optional<StaticReservation> read_reservation(Reader& reader, const toml::ta
     const auto external_port = reader.port(table, path, "external-port");
     const auto filtering = reader.text<Filtering>(table, path, "filtering");
     const auto comment = reader.text<Comment>(table, path, "comment");
-    const auto* address = host ? std::get_if<Address>(&*host) : nullptr;
-    if (address != nullptr && address->family() != Family::ipv4) {
-        reader.fail(table.get("host")->source().begin, Reader::join(path, "host"),
-                    "this version reserves for IPv4 and MAC addresses only");
+    const bool elsewhere = external_port && external_port != port;
+    if (host && protocol && port && elsewhere && !is_translated({*host, *protocol, *port})) {
+        reader.fail(table.get("external-port")->source().begin, Reader::join(path, "external-port"),
+                    fmt::format("invalid {}: expected {}, the port inside: what IPv6 hosts send "
+                                "is not translated",
+                                to_text(*external_port), to_text(*port)));
+        return std::nullopt;
     }
     const bool wrong_external_port = !external_port && table.contains("external-port");
     if (!host || !protocol || !port || wrong_external_port) return std::nullopt;
@@ -351,6 +371,8 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
                 fmt::format("the same host, protocol and port as in line {}", same->second));
         }
         const auto protocol = row->internal.protocol;
+        result.reservations.push_back(*row);
+        if (!is_translated(row->internal)) continue;
         const auto [taken, free] =
             external_ports.emplace(std::pair(protocol, row->external_port), at.line);
         if (new_endpoint && !free) {
@@ -364,7 +386,6 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
                 fmt::format("external port {} is in nat.pool ({}), which cannot be reserved",
                             to_text(row->external_port), to_text(result.pool)));
         }
-        result.reservations.push_back(*row);
     }
 }
 

@@ -7,27 +7,39 @@
 namespace porthole {
 namespace {
 
-// A claim has no mapping while it waits for the port.
-std::optional<Mapping> mapping_of(const Reservation& row, bool even_if_waiting = false) {
-    const bool claimed = row.origin == Origin::automatic;
-    if (claimed && row.state == ReservationState::waiting && !even_if_waiting) return std::nullopt;
-    const auto* host = std::get_if<Address>(&row.internal.host);
-    return Mapping{row.internal.protocol,
-                   host != nullptr ? std::optional(*host) : row.address,
-                   row.internal.port,
-                   row.external_port,
-                   claimed,
-                   row.filtering};
-}
-
-std::vector<Mapping> sorted_mappings_of(const std::vector<Reservation>& rows) {
+// What rows mean, in the order in which they are added.
+struct Meaning {
     std::vector<Mapping> mappings;
-    mappings.reserve(rows.size());
-    for (const auto& row : rows) {
-        if (const auto mapping = mapping_of(row)) mappings.push_back(*mapping);
+    std::vector<Pinhole> pinholes;
+
+    void add(const Reservation& row) {
+        const bool claimed = row.origin == Origin::automatic;
+        const auto* host = std::get_if<Address>(&row.internal.host);
+        const auto& [key, protocol, port] = row.internal;
+        if (!is_translated(row.internal)) {
+            pinholes.push_back({protocol, *host, port, row.filtering});
+            return;
+        }
+        mappings.push_back({protocol, host != nullptr ? std::optional(*host) : row.address, port,
+                            row.external_port, claimed, row.filtering});
     }
-    std::ranges::sort(mappings);
-    return mappings;
+    // A claim means nothing while it waits for the port.
+    void add_in_force(const Reservation& row) {
+        const bool claimed = row.origin == Origin::automatic;
+        if (!claimed || row.state != ReservationState::waiting) add(row);
+    }
+    void sort() {
+        std::ranges::sort(mappings);
+        std::ranges::sort(pinholes);
+    }
+};
+
+Meaning meaning_of(const std::vector<Reservation>& rows) {
+    Meaning meaning;
+    meaning.mappings.reserve(rows.size());
+    for (const auto& row : rows) meaning.add_in_force(row);
+    meaning.sort();
+    return meaning;
 }
 
 // Both lists sorted and without duplicates.
@@ -46,32 +58,29 @@ Firewall desired_firewall(const Scope& scope, const Reservations& reservations,
     const auto leaves = [&change](ReservationId id) {
         return std::ranges::binary_search(change.before, id, {}, &Reservation::id);
     };
-    std::vector<Mapping> mappings;
-    mappings.reserve(reservations.size() + change.after.size());
+    Meaning meaning;
+    meaning.mappings.reserve(reservations.size() + change.after.size());
     for (const auto& [id, row] : reservations.rows()) {
-        if (leaves(id)) continue;
-        if (const auto mapping = mapping_of(row)) mappings.push_back(*mapping);
+        if (!leaves(id)) meaning.add_in_force(row);
     }
-    for (const auto& row : change.after) {
-        if (const auto mapping = mapping_of(row)) mappings.push_back(*mapping);
-    }
-    std::ranges::sort(mappings);
-    return {scope, std::move(mappings)};
+    for (const auto& row : change.after) meaning.add_in_force(row);
+    meaning.sort();
+    return {scope, std::move(meaning.mappings), std::move(meaning.pinholes)};
 }
 
-std::vector<Mapping> mappings_of(const Reservations& reservations) {
-    std::vector<Mapping> mappings;
-    mappings.reserve(reservations.size());
-    for (const auto& [id, row] : reservations.rows()) {
-        if (const auto mapping = mapping_of(row, true)) mappings.push_back(*mapping);
-    }
-    return mappings;
+Firewall judging_firewall(const Scope& scope, const Reservations& reservations) {
+    Meaning meaning;
+    meaning.mappings.reserve(reservations.size());
+    for (const auto& [id, row] : reservations.rows()) meaning.add(row);
+    return {scope, std::move(meaning.mappings), std::move(meaning.pinholes)};
 }
 
 FirewallDifference firewall_difference(const ReservationDifference& change) {
+    const auto before = meaning_of(change.before);
+    const auto after = meaning_of(change.after);
     FirewallDifference result;
-    result.mappings =
-        set_difference(sorted_mappings_of(change.before), sorted_mappings_of(change.after));
+    result.mappings = set_difference(before.mappings, after.mappings);
+    result.pinholes = set_difference(before.pinholes, after.pinholes);
     return result;
 }
 
@@ -82,7 +91,8 @@ FirewallDifference difference(const Firewall& from, const Firewall& to) {
             set_difference(from.scope.exempt, to.scope.exempt),
             set_difference(from.scope.wan_addresses, to.scope.wan_addresses),
             set_difference(from.scope.own_ports, to.scope.own_ports),
-            set_difference(from.mappings, to.mappings)};
+            set_difference(from.mappings, to.mappings),
+            set_difference(from.pinholes, to.pinholes)};
 }
 
 }  // namespace porthole

@@ -61,7 +61,7 @@ class Trace {
         say("It leaves through {}, a WAN.", result_.interface);
         if (follows_flow()) return result_;
         say("Conntrack has no such flow yet, so the rules decide.");
-        translate();
+        packet_.source.address.family() == Family::ipv4 ? translate() : leave_as_it_is();
         return result_;
     }
 
@@ -92,7 +92,7 @@ class Trace {
             to_text(flow->source), to_text(flow->destination),
             flow->answered ? "" : " (not answered)",
             to_text(own ? flow->shown : flow->destination));
-        if (owner_ != nullptr && own) judge_flow(*flow);
+        if (owner_ != nullptr && own && is_translated(owner_->internal)) judge_flow(*flow);
         end(Verdict::follows_flow);
         return true;
     }
@@ -110,6 +110,20 @@ class Trace {
             say("Port {} is reserved for it: that flow is being removed.",
                 to_text(owner_->external_port));
         }
+    }
+
+    void leave_as_it_is() {
+        say("IPv6 is not translated: it leaves from its own address and port.");
+        result_.external_port = packet_.source.port;
+        if (owner_ == nullptr) {
+            say("Nobody has reserved port {} of this host: who comes in is up to other rules.",
+                to_text(ProtocolPort{packet_.protocol, packet_.source.port}));
+            return void(end(Verdict::left_to_others));
+        }
+        result_.rule = "meta l4proto . ip6 saddr . th sport @pinholes";
+        say("It belongs to {}.", name_of(*owner_));
+        say_who_comes_in(packet_.source.port);
+        end(Verdict::reserved);
     }
 
     void translate() {

@@ -26,7 +26,7 @@ std::vector<Owner> only_in(const std::vector<Reservation>& rows,
         while (other != others.end() && other->id < row.id) ++other;
         const bool kept = other != others.end() && other->id == row.id &&
                           other->external_port == row.external_port;
-        if (kept) continue;
+        if (kept || !is_translated(row.internal)) continue;
         owners.push_back({{row.internal.protocol, row.external_port}, &row});
     }
     return owners;

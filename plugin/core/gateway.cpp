@@ -211,7 +211,7 @@ std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours)
 
 void Gateway::look() {
     lost_ = false;
-    settling_.order_everything(mappings_of(reservations_), perimeter_.scope, {});
+    settling_.order_everything(judging_firewall(perimeter_.scope, reservations_), {});
 }
 
 std::chrono::milliseconds Gateway::look_interval() const {
@@ -330,7 +330,8 @@ void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
                             row->filtering == Filtering::address_dependent;
         if (!wanted || of_host[owner.host] == most_contacts_of_a_host) continue;
         ++of_host[owner.host];
-        current.push_back({{owner.protocol, port}, remote});
+        const auto host = is_translated(row->internal) ? std::nullopt : std::optional(owner.host);
+        current.push_back({{owner.protocol, port}, remote, host});
     }
     sort_unique(current);
     try {
@@ -347,7 +348,7 @@ void Gateway::settle_everything(const std::vector<Mapping>& removed,
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
-    settling_.order_everything(mappings_of(reservations_), perimeter_.scope, std::move(rows),
+    settling_.order_everything(judging_firewall(perimeter_.scope, reservations_), std::move(rows),
                                removed, gone_addresses, true);
 }
 
@@ -385,10 +386,16 @@ GatewayStatus Gateway::status() const {
                                   ": through a WAN nobody gets there");
     }
     for (const auto& row : configuration_.reservations) {
-        if (known_by_mac(row.internal) || is_nat_source(perimeter_.scope, row.internal.host))
-            continue;
-        status.warnings.push_back("host " + to_text(row.internal.host) +
-                                  " of the configuration is in no network that is translated");
+        const auto* host = std::get_if<Address>(&row.internal.host);
+        if (host == nullptr || is_lan_host(perimeter_, *host)) continue;
+        status.warnings.push_back("host " + to_text(*host) +
+                                  " of the configuration is in no network of a LAN's");
+    }
+    for (const auto& chain : observations_.chains_before_pinholes()) {
+        if (!reservations_.has_untranslated()) break;
+        status.warnings.push_back(
+            "IPv6: whoever may come in for a reserved port still has to be accepted by the chain " +
+            chain + ", whose policy is to drop");
     }
     if (!forwards_) {
         status.warnings.emplace_back(
@@ -418,11 +425,10 @@ Address Gateway::address_of(const HostKey& host) const {
 Explanation Gateway::explain(const Endpoint& from, const Place& remote, Tracer& tracer) const {
     const Packet packet{from.protocol, {address_of(from.host), from.port}, remote};
     require_not_own(perimeter_, packet.source.address);
-    for (const auto& end : {std::pair("host", packet.source.address),
-                            std::pair("remote", packet.destination.address)}) {
-        if (end.second.family() == Family::ipv4) continue;
-        throw Refused(Refusal::unsupported, std::string(end.first) + " \"" + to_text(end.second) +
-                                                "\": this version explains IPv4 only");
+    if (packet.source.address.family() != packet.destination.address.family()) {
+        throw InvalidArgument(
+            "remote", to_text(remote),
+            "an address of the same family as the host's, " + to_text(packet.source.address));
     }
     return porthole::explain(
         packet, perimeter_, reservations_, [this](int index) { return interface_name(index); },
@@ -440,7 +446,9 @@ void Gateway::commit(const ReservationDifference& change) { commit(change, perim
 
 void Gateway::commit(const ReservationDifference& change, const Perimeter& perimeter) {
     auto firewall_change = difference({perimeter_.scope, {}}, {perimeter.scope, {}});
-    firewall_change.mappings = firewall_difference(change).mappings;
+    auto rows_change = firewall_difference(change);
+    firewall_change.mappings = std::move(rows_change.mappings);
+    firewall_change.pinholes = std::move(rows_change.pinholes);
     firewall_change.forget_contacts = former_owners_.are_succeeded(change);
     bool rebuilt = false;
     if (change.empty()) {
@@ -520,8 +528,9 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     for (const auto& row : change.after) {
         if (row.state == ReservationState::settling) rows.push_back(row.id);
     }
-    if (!mappings.empty() || !rows.empty()) {
-        settling_.order(mappings, perimeter_.scope, std::move(rows));
+    const auto& pinholes = difference.pinholes;
+    if (!mappings.empty() || !pinholes.empty() || !rows.empty()) {
+        settling_.order(mappings, pinholes, perimeter_.scope, std::move(rows));
     }
     if (more_own_ports || difference.forget_contacts) look();
 }

@@ -54,6 +54,8 @@ void find_wanted_twice(const Reservations& reservations, Conflicts::Findings& fi
     }
 }
 
+constexpr auto unknown_chain = "FAMILY TABLE CHAIN";
+
 // That accepts what was sent on to an owner, in the words of whoever has made the chain.
 std::string opening_command(const std::string& chain) {
     if (chain == "ip filter FORWARD") {
@@ -62,20 +64,50 @@ std::string opening_command(const std::string& chain) {
     return "nft insert rule " + chain + " ct status dnat accept";
 }
 
+// The same for what is not sent on, but comes for an IPv6 host itself.
+std::string opening_command(const std::string& chain, const Endpoint& host) {
+    const auto address = to_text(host.host);
+    const auto protocol = to_text(host.protocol);
+    const auto port = to_text(host.port);
+    if (chain == "ip6 filter FORWARD") {
+        return "ip6tables -I FORWARD -d " + address + " -p " + protocol + " --dport " + port +
+               " -j ACCEPT";
+    }
+    return "nft insert rule " + chain + " ip6 daddr " + address + " " + protocol + " dport " +
+           port + " accept";
+}
+
+// The chains that see packets of this family.
+std::vector<std::string> chains_for(Family family, const Obstruction& obstruction) {
+    auto chains = obstruction.chains;
+    std::erase_if(chains, [other = family == Family::ipv4 ? "ip6 " : "ip "](
+                              const std::string& chain) { return chain.starts_with(other); });
+    return chains;
+}
+
 void find_obstructed(const Reservations& reservations, const Obstruction& obstruction,
                      Conflicts::Findings& findings) {
+    const auto add = [&](const ProtocolPort& port, const HostKey& owner, Family family,
+                         const auto& command) {
+        const auto find = [&](const std::string& who, const std::string& chain) {
+            findings[{ConflictCause::foreign_firewall, port, to_text(owner), who}].command =
+                command(chain);
+        };
+        const auto chains = chains_for(family, obstruction);
+        if (chains.empty()) find("another firewall", unknown_chain);
+        for (const auto& chain : chains) find("the chain " + chain, chain);
+    };
     for (const auto& port : obstruction.ports) {
         const auto* row = reservations.find(port.protocol, port.port);
         if (row == nullptr) continue;
-        const auto find = [&, owner = to_text(row->internal.host)](const std::string& who,
-                                                                   const std::string& command) {
-            findings[{ConflictCause::foreign_firewall, port, owner, who}].command = command;
-        };
-        if (obstruction.chains.empty())
-            find("another firewall", opening_command("FAMILY TABLE CHAIN"));
-        for (const auto& chain : obstruction.chains) {
-            find("the chain " + chain, opening_command(chain));
-        }
+        add(port, row->internal.host, Family::ipv4,
+            [](const std::string& chain) { return opening_command(chain); });
+    }
+    for (const auto& pinhole : obstruction.pinholes) {
+        const auto* row = reservations.owner(pinhole);
+        if (row == nullptr) continue;
+        add({pinhole.protocol, pinhole.port}, row->internal.host, Family::ipv6,
+            [&](const std::string& chain) { return opening_command(chain, pinhole); });
     }
 }
 
@@ -94,7 +126,12 @@ void Observations::take(const Look& look, Time now) {
 bool Observations::fine() const {
     const bool spared = std::ranges::any_of(
         spared_, [](const SparedFlow& flow) { return flow.why != SparedFlow::Why::offloaded; });
-    return !spared && corrected_.empty() && obstruction_.ports.empty();
+    return !spared && corrected_.empty() && obstruction_.ports.empty() &&
+           obstruction_.pinholes.empty();
+}
+
+std::vector<std::string> Observations::chains_before_pinholes() const {
+    return chains_for(Family::ipv6, obstruction_);
 }
 
 std::set<ProtocolPort> Observations::overloaded() const {

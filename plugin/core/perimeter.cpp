@@ -153,6 +153,7 @@ const Link* find_link(const InterfaceSnapshot& snapshot, const InterfaceName& na
     return found == snapshot.links.end() ? nullptr : &*found;
 }
 
+// The networks that the gateway has an address in on its LANs.
 std::vector<Network> lan_networks(const InterfaceSnapshot& snapshot,
                                   const std::vector<InterfaceName>& lans) {
     std::vector<Network> networks;
@@ -162,9 +163,22 @@ std::vector<Network> lan_networks(const InterfaceSnapshot& snapshot,
         for (const auto& address : snapshot.addresses) {
             if (address.link_index != link->index) continue;
             const auto network = Network::around(address.address, address.prefix_length);
-            if (network && network->is_private()) networks.push_back(*network);
+            if (network) networks.push_back(*network);
         }
     }
+    return networks;
+}
+
+std::vector<Network> only_private(std::vector<Network> networks) {
+    std::erase_if(networks, [](const Network& network) { return !network.is_private(); });
+    return networks;
+}
+
+std::vector<Network> routable_ipv6(std::vector<Network> networks) {
+    std::erase_if(networks, [](const Network& network) {
+        const auto& address = network.address();
+        return address.family() == Family::ipv4 || address.is_link_local();
+    });
     return networks;
 }
 
@@ -180,16 +194,24 @@ bool is_own(const Perimeter& perimeter, const Address& address) {
     });
 }
 
-std::optional<Network> source_network_of(const Scope& scope, const Address& address) {
+std::optional<Network> network_of(const std::vector<Network>& networks, const Address& address) {
     const auto found = std::ranges::find_if(
-        scope.nat_sources, [&](const Network& network) { return network.contains(address); });
-    return found != scope.nat_sources.end() ? std::optional(*found) : std::nullopt;
+        networks, [&](const Network& network) { return network.contains(address); });
+    return found != networks.end() ? std::optional(*found) : std::nullopt;
 }
 
-// The network's own address, and its broadcast address.
+// Where hosts with addresses of this family can have reservations.
+const std::vector<Network>& host_networks(const Perimeter& perimeter, Family family) {
+    return family == Family::ipv4 ? perimeter.scope.nat_sources : perimeter.ipv6_networks;
+}
+
+// The network's own address, which IPv6 gives to all its routers (RFC 4291 section 2.6.1), and its
+// broadcast address.
 bool is_nobodys(const Network& network, const Address& address) {
-    const bool subnet = network.prefix_length() < 31;
-    return subnet && (address == network.address() || address == network.last());
+    const bool ipv4 = address.family() == Family::ipv4;
+    const bool subnet = network.prefix_length() < (ipv4 ? 31U : 127U);
+    const bool broadcast = ipv4 && address == network.last();
+    return subnet && (address == network.address() || broadcast);
 }
 
 }  // namespace
@@ -260,8 +282,10 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
     sort_unique(lans);
 
     auto& scope = perimeter.scope;
+    const auto inside = lan_networks(snapshot, lans);
     scope.nat_sources =
-        without_nested(only_ipv4(configuration.nat_sources.value_or(lan_networks(snapshot, lans))));
+        without_nested(only_ipv4(configuration.nat_sources.value_or(only_private(inside))));
+    perimeter.ipv6_networks = without_nested(routable_ipv6(inside));
     scope.exempt = without_nested(only_ipv4(configuration.nat_exempt));
     for (const auto& interface : perimeter.interfaces) {
         if (interface.side != Side::wan) continue;
@@ -279,7 +303,7 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
 
 bool is_nat_source(const Scope& scope, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
-    return address != nullptr && source_network_of(scope, *address);
+    return address != nullptr && network_of(scope.nat_sources, *address);
 }
 
 std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& snapshot) {
@@ -316,32 +340,29 @@ void require_not_own(const Perimeter& perimeter, const Address& host) {
 }
 
 bool is_lan_host(const Perimeter& perimeter, const Address& address) {
-    const auto network = source_network_of(perimeter.scope, address);
+    const auto network = network_of(host_networks(perimeter, address.family()), address);
     return network && !is_own(perimeter, address) && !is_nobodys(*network, address);
 }
 
 void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
     if (address == nullptr) return;
-    if (address->family() != Family::ipv4) {
-        throw Refused(Refusal::unsupported,
-                      "host \"" + to_text(host) +
-                          "\": this version reserves for IPv4 and MAC addresses only");
-    }
     require_not_own(perimeter, *address);
-    const auto& sources = perimeter.scope.nat_sources;
-    const auto network = source_network_of(perimeter.scope, *address);
+    const bool ipv4 = address->family() == Family::ipv4;
+    const auto& networks = host_networks(perimeter, address->family());
+    const auto network = network_of(networks, *address);
     if (!network) {
         throw InvalidArgument("host", to_text(*address),
-                              sources.empty()
-                                  ? "a host on a LAN, but no LAN with a private network "
-                                    "is known: see portholectl status"
-                                  : "a host in " + joined(sources));
+                              networks.empty() ? "a host on a LAN, but no LAN with " +
+                                                     std::string(ipv4 ? "a private" : "an IPv6") +
+                                                     " network is known: see portholectl status"
+                                               : "a host in " + joined(networks));
     }
     if (is_nobodys(*network, *address)) {
         throw InvalidArgument("host", to_text(*address),
                               "the address of a host, not that of the network " +
-                                  to_text(*network) + " itself or its broadcast address");
+                                  to_text(*network) +
+                                  (ipv4 ? " itself or its broadcast address" : " itself"));
     }
 }
 

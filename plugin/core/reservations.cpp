@@ -121,7 +121,7 @@ class Plan {
         if (const auto* old = find(wanted.id)) take_from_indexes(*old);
         owners_[wanted.internal] = wanted.id;
         if (wanted.address) owners_[located(wanted)] = wanted.id;
-        external_[EndpointHash::number(wanted.internal.protocol, wanted.external_port)] = wanted.id;
+        if (is_translated(wanted.internal)) external_[outside(wanted)] = wanted.id;
         if (wanted.id < base_.next_id()) {
             changed_.insert_or_assign(wanted.id, wanted);
         } else if (const auto place = place_of(wanted.id); place < created_.size()) {
@@ -157,7 +157,10 @@ class Plan {
     void take_from_indexes(const Reservation& old) {
         owners_[old.internal] = nobody;
         if (old.address) owners_[located(old)] = nobody;
-        external_[EndpointHash::number(old.internal.protocol, old.external_port)] = nobody;
+        if (is_translated(old.internal)) external_[outside(old)] = nobody;
+    }
+    static std::uint32_t outside(const Reservation& row) {
+        return EndpointHash::number(row.internal.protocol, row.external_port);
     }
 
     const Reservations& base_;
@@ -205,7 +208,18 @@ void make_way(Plan& plan, Reservation claimed) {
     plan.put(claimed);
 }
 
+void require_own_port(const Endpoint& internal, const std::optional<Port>& external_port) {
+    if (!external_port || *external_port == internal.port) return;
+    throw InvalidArgument(
+        "external-port", to_text(*external_port),
+        to_text(internal.port) + ", the port inside: what IPv6 hosts send is not translated");
+}
+
 Port choose_port(Plan& plan, const ReserveRequest& request, const Reservation* renewed) {
+    if (!is_translated(request.internal)) {
+        require_own_port(request.internal, request.external_port);
+        return request.internal.port;
+    }
     const auto protocol = request.internal.protocol;
     const auto kept = renewed != nullptr ? renewed->external_port : request.internal.port;
     const auto wanted = request.external_port.value_or(kept);
@@ -344,8 +358,10 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
         const bool by_mac = known_by_mac(row.internal);
         if (!by_mac || (row.address && owner(located(row)) != nullptr)) row.address.reset();
         if (by_mac && !row.address) row.state = ReservationState::waiting;
-        const bool known = find(row.id) != nullptr || owner(row.internal) != nullptr ||
-                           find(row.internal.protocol, row.external_port) != nullptr;
+        const bool taken = is_translated(row.internal)
+                               ? find(row.internal.protocol, row.external_port) != nullptr
+                               : row.external_port != row.internal.port;
+        const bool known = find(row.id) != nullptr || owner(row.internal) != nullptr || taken;
         if (known || row.id == nobody || row.id >= next_id) contradict(row);
         apply({{}, {std::move(row)}});
     }
@@ -377,11 +393,13 @@ ReservationDifference Reservations::reserve_many(std::span<const ReserveRequest>
     ids.clear();
     ids.reserve(requests.size());
     for (const auto& request : requests) {
+        const auto place = [&ids] { return "rows[" + std::to_string(ids.size()) + "]: "; };
         try {
             ids.push_back(reserve_in(plan, request, origin, now));
         } catch (const Refused& refused) {
-            throw Refused(refused.reason(),
-                          "rows[" + std::to_string(ids.size()) + "]: " + refused.what());
+            throw Refused(refused.reason(), place() + refused.what());
+        } catch (const InvalidArgument& invalid) {
+            throw InvalidArgument(place() + invalid.what());
         }
     }
     return std::move(plan).difference();
@@ -403,7 +421,8 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
         row.origin = Origin::api;
         row.mac.reset();
     }
-    if (changes.external_port) {
+    if (!is_translated(row.internal)) require_own_port(row.internal, changes.external_port);
+    if (changes.external_port && is_translated(row.internal)) {
         const auto* owner = find(row.internal.protocol, *changes.external_port);
         const ProtocolPort wanted{row.internal.protocol, *changes.external_port};
         const bool free = owner == nullptr && can_be_reserved(wanted.protocol, wanted.port);
@@ -568,13 +587,21 @@ void Reservations::apply(const ReservationDifference& difference) {
         if (row.address) by_address_.erase(located(row));
         followers_.erase(row.id);
         if (row.expires != never) by_expiry_.erase({row.expires, row.id});
-        slot(row) = nobody;
+        if (is_translated(row.internal)) {
+            slot(row) = nobody;
+        } else {
+            --untranslated_;
+        }
         claims_.erase(row.id);
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) {
         if (row.expires != never) by_expiry_.emplace(row.expires, row.id);
-        slot(row) = row.id;
+        if (is_translated(row.internal)) {
+            slot(row) = row.id;
+        } else {
+            ++untranslated_;
+        }
         if (row.origin == Origin::automatic) claims_.insert(claims_.end(), row.id);
         if (row.address) by_address_.emplace(located(row), row.id);
         if (known_by_mac(row.internal)) followers_.insert(row.id);
@@ -602,6 +629,20 @@ const Reservation* Reservations::owner(const Endpoint& from) const {
     if (const auto* row = find(from)) return row;
     const auto found = by_address_.find(from);
     return found == by_address_.end() ? nullptr : find(found->second);
+}
+
+std::vector<const Reservation*> Reservations::all_outside(const ProtocolPort& port) const {
+    std::vector<const Reservation*> found;
+    if (const auto* row = find(port.protocol, port.port)) found.push_back(row);
+    // IPv6 addresses are ordered behind IPv4 ones, the first of them is all zeros.
+    constexpr std::array<std::uint8_t, 16> zeros{};
+    const Endpoint first{*Address::from_bytes(zeros), port.protocol, port.port};
+    for (auto row = by_internal_.lower_bound(first); row != by_internal_.end(); ++row) {
+        const auto& internal = (*row)->internal;
+        if (internal.port != port.port || internal.protocol != port.protocol) break;
+        if (!is_translated(internal)) found.push_back(*row);
+    }
+    return found;
 }
 
 std::map<MacAddress, Address> Reservations::followed() const {

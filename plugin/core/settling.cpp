@@ -8,16 +8,16 @@
 
 namespace porthole {
 
-void Settling::order(const SetDifference<Mapping>& mappings, const Scope& scope,
-                     std::vector<ReservationId> rows) {
+void Settling::order(const SetDifference<Mapping>& mappings, const SetDifference<Pinhole>& pinholes,
+                     const Scope& scope, std::vector<ReservationId> rows) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
     if (!mappings.removed.empty()) gone_.push_back({ordered_, mappings.removed, {}});
-    settler_.settle({.ticket = ordered_, .mappings = mappings, .scope = scope});
+    settler_.settle(
+        {.ticket = ordered_, .mappings = mappings, .pinholes = pinholes, .scope = scope});
 }
 
-void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scope,
-                                std::vector<ReservationId> rows,
+void Settling::order_everything(Firewall firewall, std::vector<ReservationId> rows,
                                 const std::vector<Mapping>& removed,
                                 const std::vector<Address>& gone_addresses, bool gap) {
     std::ranges::sort(rows);
@@ -33,8 +33,9 @@ void Settling::order_everything(std::vector<Mapping> mappings, const Scope& scop
     if (!gone.mappings.empty() || !gone.addresses.empty()) gone_.push_back(gone);
     settler_.settle(
         {.ticket = ordered_,
-         .mappings = {.removed = std::move(gone.mappings), .added = std::move(mappings)},
-         .scope = scope,
+         .mappings = {.removed = std::move(gone.mappings), .added = std::move(firewall.mappings)},
+         .pinholes = {.removed = {}, .added = std::move(firewall.pinholes)},
+         .scope = std::move(firewall.scope),
          .gone_addresses = std::move(gone.addresses),
          .gap = gap,
          .look = true});

@@ -101,7 +101,7 @@ TEST_F(BadRequest, ForOneReservation) {
          "InvalidArgument",
          {"192.168.2.1", "gateway's own"}},
         {"broadcast address", "192.168.2.255", "udp", 1, {}, "InvalidArgument", {"broadcast"}},
-        {"IPv6 host", "fd00::2", "udp", 1, {}, "Unsupported", {"fd00::2", "IPv4"}},
+        {"IPv6 host", "fd00::2", "udp", 1, {}, "InvalidArgument", {"fd00::2", "IPv6"}},
         {"protocol",
          "192.168.2.3",
          "icmp",

@@ -115,6 +115,55 @@ TEST_F(NftTable, IsWhatTheConfigurationAsksFor) {
     EXPECT_EQ(listed(), golden("house.nft"));
 }
 
+// The house with two IPv6 hosts: what is in the table for them, and what is not there without.
+TEST_F(NftTable, HasPinholesWhileThereAreAny) {
+    const Scope scope{.wans = {interface("eth0")}};
+    const Pinhole strict{Protocol::tcp, parse<Address>("host", "2001:db8:2::3"),
+                         Port::constant<22>(), Filtering::address_and_port_dependent};
+    const Pinhole usual{Protocol::udp, parse<Address>("host", "2001:db8:2::2"),
+                        Port::constant<51820>()};
+    auto open = usual;
+    open.port = Port::constant<51821>();
+    open.filtering = Filtering::endpoint_independent;
+    const Firewall without{.scope = scope, .mappings = {}};
+    const Firewall with{.scope = scope, .mappings = {}, .pinholes = {strict, usual, open}};
+    table.replace(without);
+    const auto before = listed();
+    EXPECT_THAT(before, Not(HasSubstr("pinhole")));
+    change(without, with);
+    const auto grown = listed();
+    EXPECT_EQ(grown, golden("pinholes.nft"));
+    table.replace(with);
+    EXPECT_EQ(listed(), grown);
+    const Firewall fewer{.scope = scope, .mappings = {}, .pinholes = {usual}};
+    EXPECT_TRUE(table.apply(difference(with, fewer)));
+    const auto shrunk = listed();
+    table.replace(fewer);
+    EXPECT_EQ(listed(), shrunk);
+    nft("flush ruleset\n" + shrunk);
+    EXPECT_EQ(listed(), shrunk);
+    table.replace(fewer);
+    change(fewer, without);
+    EXPECT_EQ(listed(), before);
+}
+
+TEST_F(NftTable, HoldsMorePinholesThanPorts) {
+    Firewall many;
+    std::array<std::uint8_t, 16> host{0x20, 0x01, 0x0d, 0xb8};
+    for (std::uint8_t number = 1; number <= 3; ++number) {
+        host.back() = number;
+        for (std::uint32_t port = 1; port <= 65535; ++port) {
+            many.pinholes.push_back({Protocol::udp, *Address::from_bytes(host), *Port::from(port)});
+        }
+    }
+    std::ranges::sort(many.pinholes);
+    table.replace(many);
+    auto one_more = many;
+    host.back() = 9;
+    one_more.pinholes.push_back({Protocol::udp, *Address::from_bytes(host), Port::constant<7>()});
+    EXPECT_TRUE(table.apply(difference(many, one_more)));
+}
+
 TEST_F(NftTable, IsReadBackByNftAsItWasWritten) {
     table.replace({.scope = {.wans = {interface("eth0")},
                              .masquerade_wans = {interface("eth0")},

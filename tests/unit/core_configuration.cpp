@@ -131,8 +131,8 @@ port = -1
              "8:12: nat.sources[0]: invalid \"192.168.2.1/24\": expected a network",
              "8:44: nat.sources[2]: invalid \"10.0.0.0/33\": expected a network",
              "9:11: nat.exempt[0]: invalid \"fd00::/8\": expected an IPv4 network",
-             "10:1: nat.mode: unknown key; allowed here: masquerade, udp-timeout, pool, sources, "
-             "exempt",
+             "10:1: nat.mode: unknown key; allowed here: masquerade, ipv6, udp-timeout, pool, "
+             "sources, exempt",
              "12:8: reservation[0].host: invalid \"224.0.0.1\": expected the unicast",
              "13:12: reservation[0].protocol: invalid \"icmp\": expected \"udp\" or",
              "14:8: reservation[0].port: invalid \"0\": expected a port from 1 to 65535",
@@ -146,7 +146,6 @@ port = -1
              "23:1: reservation[2].host: is missing",
              "23:1: reservation[2].protocol: is missing",
              "23:1: reservation[2].port: is missing",
-             "25:8: reservation[3].host: this version reserves for IPv4 and MAC",
              "27:8: reservation[3].port: invalid \"-1\": expected a port from 1 to 65535"}));
 }
 
@@ -170,6 +169,21 @@ TEST(ConfigurationTest, RefusesAnInterfaceOnBothSides) {
 std::string row(std::string_view host, std::string_view protocol, std::string_view ports) {
     return "[[reservation]]\nhost = \"" + std::string(host) + "\"\nprotocol = \"" +
            std::string(protocol) + "\"\n" + std::string(ports) + "\n";
+}
+
+TEST(ConfigurationTest, LeavesIpv6HostsTheirPorts) {
+    const auto both = parse_configuration(
+                          "nat.ipv6 = \"pinholes\"\n" + row("2001:db8::2", "udp", "port = 61440") +
+                              row("2001:db8::3", "udp", "port = 61440") +
+                              row("2001:db8::4", "udp", "port = 7\nexternal-port = 7"),
+                          "porthole.toml")
+                          .reservations;
+    ASSERT_EQ(both.size(), 3U) << "one port, and one of the pool: they are not translated";
+    EXPECT_EQ(both[1].external_port, *Port::from(61440));
+    EXPECT_THAT(errors_of("nat.ipv6 = \"nat66\"\n" +
+                          row("2001:db8::2", "udp", "port = 7\nexternal-port = 8")),
+                Pointwise(Begins(), {"1:12: nat.ipv6: invalid \"nat66\": expected \"pinholes\"",
+                                     "6:17: reservation[0].external-port: invalid 8: expected 7"}));
 }
 
 TEST(ConfigurationTest, HasEverythingThatTheFileSaysOfClaims) {

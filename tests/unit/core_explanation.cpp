@@ -98,7 +98,7 @@ TEST_F(ExplanationTest, IsForHostsOnly) {
     EXPECT_THAT([&] { explain(endpoint("02:00:5e:10:00:01", 7)); },
                 ThrowsMessage<InvalidArgument>(HasSubstr("02:00:5e:10:00:01")));
     EXPECT_THAT([&] { explain(endpoint("2001:db8::2", 7)); },
-                is_refused(Refusal::unsupported, "2001:db8::2"));
+                ThrowsMessage<InvalidArgument>(HasSubstr("of the same family")));
 }
 
 TEST_F(ExplanationTest, SaysThatAClaimWaits) {

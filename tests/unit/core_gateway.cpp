@@ -104,8 +104,8 @@ TEST_F(GatewayTest, NamesTheBadRowOfMany) {
     };
     expect_unchanged<InvalidArgument>(reserve_many({.internal = endpoint("192.168.3.2", 7)}),
                                       "rows[1]: invalid host \"192.168.3.2\"");
-    expect_unchanged<Refused>(reserve_many({.internal = endpoint("2001:db8::2", 7)}),
-                              "rows[1]: host \"2001:db8::2\"");
+    expect_unchanged<InvalidArgument>(reserve_many({.internal = endpoint("2001:db8::2", 7)}),
+                                      "rows[1]: invalid host \"2001:db8::2\"");
     expect_unchanged<Refused>(reserve_many({.internal = ben}), "rows[1]: external port 51820/udp");
     EXPECT_THAT(firewall_.applied, IsEmpty());
 }
@@ -114,8 +114,6 @@ TEST_F(GatewayTest, RefusesWhatItCannotDo) {
     reserve({.internal = anna});
     EXPECT_THAT([&] { reserve({.internal = ben}); },
                 is_refused(Refusal::port_taken, "owned by 192.168.2.2"));
-    EXPECT_THAT([&] { reserve({.internal = endpoint("2001:db8::2", 7)}); },
-                is_refused(Refusal::unsupported, "2001:db8::2"));
     EXPECT_THAT([&] { release(ReservationId{9}); },
                 is_refused(Refusal::no_such_reservation, "reservation 9"));
 }

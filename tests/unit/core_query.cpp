@@ -35,7 +35,7 @@ class QueryTest : public ::testing::Test {
              ReservationState::settling, "", never, soon_),
          row(3, endpoint("02:00:5e:10:00:01", 22, Protocol::tcp), 51820, Origin::automatic,
              ReservationState::waiting, "GRÖSSE 9", soon_, late_),
-         row(4, endpoint("2001:db8::1", 7), 9, Origin::api, ReservationState::active, "", never,
+         row(4, endpoint("2001:db8::1", 9), 9, Origin::api, ReservationState::active, "", never,
              never)},
         ReservationId{5}};
 

@@ -63,10 +63,10 @@ TEST_F(SettlingTest, TellsOfContactsWhetherOrNotItLooked) {
 
 TEST_F(SettlingTest, OrdersThatFlowsFromGoneAddressesAreSettled) {
     const auto gone = all<Address>({"203.0.113.2", "203.0.113.3"});
-    settling_.order_everything({mapping(anna, 7)}, {}, {ReservationId{1}}, {}, gone);
+    settling_.order_everything({{}, {mapping(anna, 7)}}, {ReservationId{1}}, {}, gone);
     report({});
-    settling_.order({{}, {mapping(ben, 8)}}, {}, {ReservationId{2}});
-    settling_.order_everything({}, {}, {});
+    settling_.order({{}, {mapping(ben, 8)}}, {}, {}, {ReservationId{2}});
+    settling_.order_everything({}, {});
     ASSERT_THAT(settler_.orders, SizeIs(3));
     EXPECT_EQ(settler_.orders[0].gone_addresses, gone);
     EXPECT_THAT(settler_.orders[0].mappings.added, ElementsAre(mapping(anna, 7)));
@@ -79,18 +79,18 @@ TEST_F(SettlingTest, OrdersThatFlowsFromGoneAddressesAreSettled) {
 // What is there says nothing of what has gone.
 TEST_F(SettlingTest, OrdersWhatHasGoneAgainUntilItIsDone) {
     const auto gone = all<Address>({"203.0.113.2"});
-    settling_.order({{mapping(anna, 7)}, {mapping(anna, 8)}}, {}, {});
-    settling_.order_everything({}, {}, {}, {mapping(ben, 9)}, gone);
+    settling_.order({{mapping(anna, 7)}, {mapping(anna, 8)}}, {}, {}, {});
+    settling_.order_everything({}, {}, {mapping(ben, 9)}, gone);
     report({}, "list the flows");
-    settling_.order_everything({mapping(anna, 8)}, {}, {});
+    settling_.order_everything({{}, {mapping(anna, 8)}}, {});
     EXPECT_THAT(settler_.orders.back().mappings.removed,
                 ElementsAre(mapping(anna, 7), mapping(ben, 9)));
     EXPECT_EQ(settler_.orders.back().gone_addresses, gone);
-    settling_.order({{mapping(anna, 8)}, {}}, {}, {});
+    settling_.order({{mapping(anna, 8)}, {}}, {}, {}, {});
     settler_.report = SettleReport{settling_.ordered() - 1, 0, {}};
     settling_.take_report();
     EXPECT_EQ(settling_.failure(), "");
-    settling_.order_everything({}, {}, {});
+    settling_.order_everything({}, {});
     EXPECT_THAT(settler_.orders.back().mappings.removed, ElementsAre(mapping(anna, 8)))
         << "the rest is done";
     EXPECT_THAT(settler_.orders.back().gone_addresses, IsEmpty());

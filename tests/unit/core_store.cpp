@@ -123,7 +123,7 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
         {ReservationId{3}, endpoint("192.168.2.2", 1), port(65535), Filtering::endpoint_independent,
          Origin::configured, ReservationState::settling, std::nullopt, std::nullopt,
          comment("Größe '); DROP TABLE x; --"), never, now},
-        {ReservationId{4}, endpoint("2001:db8::2", 65535, Protocol::tcp), port(1),
+        {ReservationId{4}, endpoint("2001:db8::2", 1, Protocol::tcp), port(1),
          Filtering::address_dependent, Origin::automatic, ReservationState::settling, std::nullopt,
          std::nullopt, Comment(), now + 1s, never},
         {ReservationId{7}, endpoint("02:00:5e:10:00:01", 1), port(7),
@@ -134,7 +134,7 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
         auto opened = Store::open(directory_.path());
         commit(opened, {{}, rows});
         auto changed = rows[1];
-        changed.external_port = port(2);
+        changed.filtering = Filtering::endpoint_independent;
         changed.expires = never;
         commit(opened, {{rows[0], rows[1]}, {changed}});
         rows = {changed, rows[2]};

@@ -15,7 +15,7 @@ class RouteFinder {
     explicit RouteFinder(std::unique_ptr<Transport> transport);
 
     /// The index of the interface that packets from `host`, coming in from where it is, leave
-    /// through to `destination`; 0: there is no way. Both IPv4. Throws KernelFailure.
+    /// through to `destination`; 0: there is no way. Both of one family. Throws KernelFailure.
     [[nodiscard]] unsigned outgoing_interface(const Address& host, const Address& destination);
 
   private:

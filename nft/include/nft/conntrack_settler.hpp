@@ -52,6 +52,7 @@ class ConntrackSettler : public Settler {
     [[nodiscard]] std::vector<SettleOrder> take_orders(const std::stop_token& stop,
                                                        Clock::time_point rested);
     void settle_all(const std::vector<SettleOrder>& orders, SettleReport& report);
+    void settle_pinholes(const std::vector<SettleOrder>& orders, SettleReport& report);
 
     SettlingPace pace_;
     std::unique_ptr<Conntrack> conntrack_;

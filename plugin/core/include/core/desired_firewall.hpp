@@ -11,10 +11,11 @@ namespace porthole {
 Firewall desired_firewall(const Scope& scope, const Reservations& reservations,
                           const ReservationDifference& change = {});
 
-/// The mappings of all reservations, by the reservations' ids.
-std::vector<Mapping> mappings_of(const Reservations& reservations);
+/// What flows are judged by: the same, and the mappings of claims that wait. In the order of the
+/// reservations' ids.
+Firewall judging_firewall(const Scope& scope, const Reservations& reservations);
 
-/// The way to `desired_firewall` after a change of reservations: its size depends on the change
+/// The way to desired_firewall() after a change of reservations: its size depends on the change
 /// alone, and equals difference() of the whole firewalls before and after.
 FirewallDifference firewall_difference(const ReservationDifference& change);
 

@@ -19,6 +19,9 @@ class Observations {
     void take(Obstruction obstruction) { obstruction_ = std::move(obstruction); }
     /// Nothing stands against the reservations.
     [[nodiscard]] bool fine() const;
+    /// Others' chains that drop what comes in for IPv6 hosts unless a rule accepts it, as far as
+    /// they were asked for.
+    [[nodiscard]] std::vector<std::string> chains_before_pinholes() const;
     /// The external ports that live flows use although they are claimed for others.
     [[nodiscard]] std::set<ProtocolPort> overloaded() const;
     /// Everything that keeps the promises from being kept: by the last looks, and by the

@@ -32,6 +32,8 @@ struct PerimeterInterface {
 struct Perimeter {
     std::vector<PerimeterInterface> interfaces;
     Scope scope;
+    /// The LANs' IPv6 networks: what their hosts send is not translated. Sorted, none in another.
+    std::vector<Network> ipv6_networks = {};
     bool operator==(const Perimeter&) const = default;
 };
 
@@ -71,15 +73,15 @@ std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& sna
 std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
                                const Address& host);
 
-/// Whether a host can have this address, and its packets are translated.
+/// Whether a host on a LAN can have this address, and a reservation for it.
 bool is_lan_host(const Perimeter& perimeter, const Address& address);
 
 /// Throws InvalidArgument where `host` is an address of the gateway's own.
 void require_not_own(const Perimeter& perimeter, const Address& host);
 
-/// Throws InvalidArgument where `host` is an address that is not in a network whose sources are
-/// translated, or is the network's own or the gateway's own; Refused (`unsupported`) for IPv6. A
-/// MAC address can always come to a LAN.
+/// Throws InvalidArgument where `host` is an IPv4 address that is not in a network whose sources
+/// are translated, an IPv6 address in no network of a LAN's, or the network's own or the gateway's
+/// own address. A MAC address can always come to a LAN.
 void require_lan_host(const Perimeter& perimeter, const HostKey& host);
 
 }  // namespace porthole

@@ -74,9 +74,10 @@ struct ClaimedDifference {
 /// The filtering of a reservation whose request names none.
 constexpr auto default_filtering = Filtering::address_dependent;
 
-/// All reservations: a value. No two rows share an id, an internal endpoint or an external port. A
-/// host that is known by its MAC address is its IPv4 address too, where no other row has that
-/// endpoint: there is one owner of what leaves from an address and a port.
+/// All reservations: a value. No two rows share an id, an internal endpoint or, where they are
+/// translated, an external port. A host that is known by its MAC address is its IPv4 address too,
+/// where no other row has that endpoint: there is one owner of what leaves from an address and a
+/// port.
 ///
 /// The const operations decide and change nothing: they return the way to the new state, or throw
 /// InvalidArgument or Refused. apply() goes that way; it takes what this same value has planned.
@@ -150,6 +151,8 @@ class Reservations {
     [[nodiscard]] std::map<MacAddress, Address> followed() const;
     /// Whether there are such rows.
     [[nodiscard]] bool follows_hosts() const { return !followers_.empty(); }
+    /// Whether there are rows of IPv6 hosts.
+    [[nodiscard]] bool has_untranslated() const { return untranslated_ != 0; }
 
     /// The ports that the gateway itself has, sorted: nobody can reserve them; rows that have one
     /// already keep it.
@@ -163,7 +166,11 @@ class Reservations {
     }
 
     [[nodiscard]] const Reservation* find(ReservationId id) const;
+    /// Who has this external port on the WANs' addresses.
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
+    /// All who have this external port: that one, and IPv6 hosts, which have it on their own
+    /// addresses.
+    [[nodiscard]] std::vector<const Reservation*> all_outside(const ProtocolPort& port) const;
     [[nodiscard]] const Reservation* find(const Endpoint& internal) const;
     /// Whose the packets from this endpoint are: its own row's, or that of the host which has the
     /// address now.
@@ -203,10 +210,11 @@ class Reservations {
     std::set<const Reservation*, ByInternal> by_internal_;  // they point into rows_
     std::set<std::pair<Time, ReservationId>> by_expiry_;
     std::set<ReservationId> claims_;
+    std::size_t untranslated_ = 0;
     std::set<ReservationId> followers_;             // rows of MAC addresses
     std::map<Endpoint, ReservationId> by_address_;  // of those that have one, where it is
-    // Per protocol, the owner of every external port; id 0: free. Empty until the first
-    // reservation.
+    // Per protocol, the owner of every external port that is translated; id 0: free. Empty until
+    // the first reservation.
     std::array<std::vector<ReservationId>, 2> by_external_;
     ReservationId next_id_{1};
     PortRange pool_ = default_pool;

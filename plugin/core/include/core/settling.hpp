@@ -22,13 +22,14 @@ class Settling {
   public:
     explicit Settling(Settler& settler) : settler_(settler) {}
 
-    /// Orders that flows agree with these mappings; `rows` are theirs.
-    void order(const SetDifference<Mapping>& mappings, const Scope& scope,
-               std::vector<ReservationId> rows);
-    /// The same for all mappings that there are, and a look at all flows: when it is done, earlier
-    /// failures are made good. `removed`: mappings that went since the last order.
-    void order_everything(std::vector<Mapping> mappings, const Scope& scope,
-                          std::vector<ReservationId> rows, const std::vector<Mapping>& removed = {},
+    /// Orders that flows agree with these mappings; `rows` are theirs and the pinholes'.
+    void order(const SetDifference<Mapping>& mappings, const SetDifference<Pinhole>& pinholes,
+               const Scope& scope, std::vector<ReservationId> rows);
+    /// The same for everything in `firewall`, which is all that there is, and a look at all flows:
+    /// when it is done, earlier failures are made good. `removed`: mappings that went since the
+    /// last order.
+    void order_everything(Firewall firewall, std::vector<ReservationId> rows,
+                          const std::vector<Mapping>& removed = {},
                           const std::vector<Address>& gone_addresses = {}, bool gap = false);
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
     /// if it has failed.

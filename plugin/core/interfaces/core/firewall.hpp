@@ -13,9 +13,9 @@
 
 namespace porthole {
 
-/// What one reservation means to the packet filter: packets of `host` from `internal_port` leave
-/// through a WAN from `external_port`, nobody but the owner sends from there or receives there, and
-/// `filtering` says who reaches the owner unasked.
+/// What one reservation of an IPv4 host means to the packet filter: packets of `host` from
+/// `internal_port` leave through a WAN from `external_port`, nobody but the owner sends from there
+/// or receives there, and `filtering` says who reaches the owner unasked.
 struct Mapping {
     Protocol protocol;
     std::optional<Address> host;  ///< nothing: it is away, and its port is kept for it
@@ -34,11 +34,22 @@ struct Mapping {
     }
 };
 
+/// The same for an IPv6 host, which is not translated: `filtering` says who outside may send to its
+/// port unasked (RFC 6092 calls that a pinhole).
+struct Pinhole {
+    Protocol protocol;
+    Address host;  ///< IPv6
+    Port port;     ///< inside and outside
+    Filtering filtering = Filtering::address_dependent;
+    auto operator<=>(const Pinhole&) const = default;
+};
+
 /// A remote that an owner has sent something to: where the filtering is address-dependent, it may
 /// answer from any port (RFC 4787 section 5).
 struct Contact {
     ProtocolPort external;  ///< what the owner's packets left from
     Address remote;
+    std::optional<Address> host = std::nullopt;  ///< of a pinhole: whose it is
     auto operator<=>(const Contact&) const = default;
 };
 
@@ -79,7 +90,8 @@ inline bool differ_in_lists_only(const Scope& a, const Scope& b) {
 /// Everything that Porthole wants to be in the kernel's packet filter.
 struct Firewall {
     Scope scope;
-    std::vector<Mapping> mappings;  ///< sorted, without duplicates
+    std::vector<Mapping> mappings;       ///< sorted, without duplicates
+    std::vector<Pinhole> pinholes = {};  ///< the same; one for each protocol, host and port
     bool operator==(const Firewall&) const = default;
 };
 
@@ -102,19 +114,21 @@ struct FirewallDifference {
     SetDifference<Address> wan_addresses = {};
     SetDifference<ProtocolPort> own_ports = {};
     SetDifference<Mapping> mappings = {};
-    /// Also forget all contacts: some of them may be another owner's than a port now has.
+    SetDifference<Pinhole> pinholes = {};
+    /// Also forget the contacts of all mappings: some of them may be another owner's than a port
+    /// now has. Those of a pinhole are its host's.
     bool forget_contacts = false;
 
     [[nodiscard]] bool empty() const {
         return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
-               wan_addresses.empty() && own_ports.empty() && mappings.empty() && !forget_contacts;
+               wan_addresses.empty() && own_ports.empty() && mappings.empty() && pinholes.empty() &&
+               !forget_contacts;
     }
     /// The way back.
     [[nodiscard]] FirewallDifference inverse() const {
-        return {wans.inverse(),          masquerade_wans.inverse(),
-                nat_sources.inverse(),   exempt.inverse(),
-                wan_addresses.inverse(), own_ports.inverse(),
-                mappings.inverse(),      forget_contacts};
+        return {wans.inverse(),     masquerade_wans.inverse(), nat_sources.inverse(),
+                exempt.inverse(),   wan_addresses.inverse(),   own_ports.inverse(),
+                mappings.inverse(), pinholes.inverse(),        forget_contacts};
     }
     bool operator==(const FirewallDifference&) const = default;
 };
@@ -128,7 +142,7 @@ class FirewallDrift : public KernelFailure {
 
 /// How many packets the rules have counted; replace() lets them count on.
 struct FirewallCounters {
-    std::uint64_t unsolicited = 0;  ///< dropped: came for a host's port, but not for the host
+    std::uint64_t unsolicited = 0;  ///< dropped: came for a host's port, and nobody let them in
     std::uint64_t displaced = 0;    ///< flows that left from the pool: their port is another's
     std::uint64_t guarded = 0;      ///< dropped: about to leave from a port of another's
     /// Contacts that were not learnt: the host has too many, or all hosts together.
@@ -139,8 +153,10 @@ struct FirewallCounters {
 /// What stands between those outside who may come in and the owners of the ports.
 struct Obstruction {
     std::vector<ProtocolPort> ports;  ///< packets for them were sent on, and none got through
-    /// Others' chains that drop what they forward unless a rule accepts it: "inet fw4 forward".
-    std::vector<std::string> chains;
+    /// Others' chains that drop what they forward unless a rule accepts it, as in
+    /// "inet fw4 forward". They are asked for where there are ports or pinholes.
+    std::vector<std::string> chains = {};
+    std::vector<Endpoint> pinholes = {};  ///< as `ports`, of IPv6 hosts
     bool operator==(const Obstruction&) const = default;
 };
 

@@ -19,6 +19,9 @@ struct SettleOrder {
     std::uint64_t ticket = 0;
     /// Mappings that came and went. Flows of mappings that are not named stay as they are.
     SetDifference<Mapping> mappings;
+    /// Pinholes that came and went. Whom their owners have flows with is reported; what came in
+    /// before a pinhole was there and was not answered is deleted.
+    SetDifference<Pinhole> pinholes = {};
     /// Where the NAT applies, from this order on.
     Scope scope;
     /// WAN addresses that are gone: what was sent on from there to an owner is settled.
@@ -66,7 +69,7 @@ struct SettleReport {
     /// Owners that had flows from wrong ports, which were deleted, and the last such port of each.
     /// Sorted by owner.
     std::vector<std::pair<Sighting, Port>> corrected = {};
-    /// Of the mappings that were added. Sorted, without duplicates.
+    /// Of the mappings and pinholes that were added. Sorted, without duplicates.
     std::vector<SeenContact> contacts = {};
     /// Nothing: nobody has looked. Sorted, without duplicates.
     std::optional<std::vector<Sighting>> seen = std::nullopt;

@@ -17,7 +17,7 @@ struct TrackedFlow {
     bool operator==(const TrackedFlow&) const = default;
 };
 
-/// What the kernel would do with a packet, as far as it can be asked. IPv4 only.
+/// What the kernel would do with a packet, as far as it can be asked. Both ends of one family.
 class Tracer {
   public:
     Tracer() = default;

@@ -64,7 +64,13 @@ inline bool known_by_mac(const Endpoint& endpoint) {
     return std::holds_alternative<MacAddress>(endpoint.host);
 }
 
-/// (host, protocol, internal port) <-> external port.
+/// IPv6 hosts keep their addresses and ports outside: what they reserve is not translated.
+inline bool is_translated(const Endpoint& endpoint) {
+    const auto* address = std::get_if<Address>(&endpoint.host);
+    return address == nullptr || address->family() == Family::ipv4;
+}
+
+/// (host, protocol, internal port) <-> external port, the same one where nothing is translated.
 struct Reservation {
     ReservationId id;
     Endpoint internal;
