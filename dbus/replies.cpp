@@ -4,6 +4,13 @@
 namespace porthole::dbus {
 namespace {
 
+template <typename T>
+std::vector<std::string> to_texts(std::span<const T> values) {
+    std::vector<std::string> texts;
+    for (const auto& value : values) texts.push_back(to_text(value));
+    return texts;
+}
+
 Dictionary extras(const HostKey& host) {
     if (const auto* mac = std::get_if<MacAddress>(&host)) return {{"mac", to_text(*mac)}};
     // Making a Variant costs a thousand times what copying one does, and every row has one of
@@ -17,19 +24,15 @@ Dictionary extras(const Reservation& row, const Hosts& hosts) {
     auto dictionary = extras(row.internal.host);
     if (row.mac) dictionary["mac"] = to_text(*row.mac);
     if (row.address) dictionary["address"] = to_text(*row.address);
+    if (!row.ipv6_addresses.empty()) {
+        dictionary["ipv6-addresses"] = to_texts<Address>(row.ipv6_addresses);
+    }
     const auto& name = hosts.name_of(row.internal.host);
     if (!name.empty()) dictionary["host-name"] = name;
     return dictionary;
 }
 
 std::int64_t unix_seconds(Time time) { return time.time_since_epoch().count(); }
-
-template <typename T>
-std::vector<std::string> to_texts(std::span<const T> values) {
-    std::vector<std::string> texts;
-    for (const auto& value : values) texts.push_back(to_text(value));
-    return texts;
-}
 
 Dictionary to_dictionary(const PerimeterInterface& interface) {
     return {{"interface", interface.name.text()},
@@ -67,7 +70,7 @@ Row to_row(const Reservation& reservation, const Hosts& hosts) {
             to_text(reservation.filtering),
             to_text(reservation.origin),
             to_text(reservation.state),
-            reservation.comment.text(),
+            std::string(reservation.comment.text()),
             unix_seconds(reservation.expires),
             unix_seconds(reservation.last_seen),
             extras(reservation, hosts)};

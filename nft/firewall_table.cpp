@@ -49,9 +49,9 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
     return edit == Edit::add ? difference.added : difference.removed;
 }
 
-// From so many mappings on it pays not to be told of one's own elements: while anybody listens, the
-// kernel writes a notification for each of them.
-constexpr std::size_t many_mappings = 2000;
+// From so many mappings and pinholes on it pays not to be told of one's own elements: while anybody
+// listens, the kernel writes a notification for each of them, and keeps all of them until the end.
+constexpr std::size_t many = 2000;
 
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
                                           const SetDifference<ProtocolPort>& ports) {
@@ -88,6 +88,11 @@ bool lacks_timeouts(const netlink::BatchFailure& failure) {
     const auto& first = failure.failures().front();
     return first.command.starts_with(add_timeout_command) &&
            (first.error == ENOENT || first.error == EOPNOTSUPP);
+}
+
+template <typename T>
+std::size_t size_of(const SetDifference<T>& difference) {
+    return difference.removed.size() + difference.added.size();
 }
 
 template <typename T>
@@ -145,7 +150,7 @@ FirewallTable::~FirewallTable() = default;
 
 void FirewallTable::replace(const Firewall& firewall) {
     auto content = std::make_unique<Content>(firewall);
-    const bool quietly = can_be_quiet(firewall.mappings.size());
+    const bool quietly = can_be_quiet(firewall.mappings.size() + firewall.pinholes.size());
     unsure_ = false;  // whatever was done to the table before
     try {
         execute(encode_replacement(firewall, counters(), has_timeouts_), quietly);
@@ -162,9 +167,8 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
     if (!content_->has_room_for(difference)) return false;
     const auto ports = content_->change(difference);
     try {
-        const auto& mappings = difference.mappings;
         execute(encode_difference(difference, ports),
-                can_be_quiet(mappings.removed.size() + mappings.added.size()));
+                can_be_quiet(size_of(difference.mappings) + size_of(difference.pinholes)));
     } catch (const netlink::BatchFailure& failure) {
         content_->change(difference.inverse());
         throw_if_drifted(failure);
@@ -177,8 +181,8 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
 }
 
 // Where others have interfered just now, the next change is made under watch.
-bool FirewallTable::can_be_quiet(std::size_t mappings) const {
-    return monitor_ && !unsure_ && mappings >= many_mappings;
+bool FirewallTable::can_be_quiet(std::size_t reservations) const {
+    return monitor_ && !unsure_ && reservations >= many;
 }
 
 // What others do while we do not listen shows in the generation of the ruleset: every transaction

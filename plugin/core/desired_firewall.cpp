@@ -20,6 +20,9 @@ struct Meaning {
             pinholes.push_back({protocol, *host, port, row.filtering});
             return;
         }
+        for (const auto& address : row.ipv6_addresses) {
+            pinholes.push_back({protocol, address, port, row.filtering});
+        }
         mappings.push_back({protocol, host != nullptr ? std::optional(*host) : row.address, port,
                             row.external_port, claimed, row.filtering});
     }

@@ -92,7 +92,8 @@ class Trace {
             to_text(flow->source), to_text(flow->destination),
             flow->answered ? "" : " (not answered)",
             to_text(own ? flow->shown : flow->destination));
-        if (owner_ != nullptr && own && is_translated(owner_->internal)) judge_flow(*flow);
+        const bool ipv4 = packet_.source.address.family() == Family::ipv4;
+        if (owner_ != nullptr && own && ipv4) judge_flow(*flow);
         end(Verdict::follows_flow);
         return true;
     }

@@ -148,7 +148,8 @@ std::vector<LinkNeighbour> Gateway::hosts_changed(std::span<const Neighbour> nei
     auto current = reservations_.followed();
     current.insert(reservations_.whereabouts().of.begin(), reservations_.whereabouts().of.end());
     reservations_.set_whereabouts(hosts_.locate(
-        current, [this](const Address& address) { return is_lan_host(perimeter_, address); }));
+        current, [this](const Address& address) { return is_lan_host(perimeter_, address); },
+        reservations_.followed_ipv6()));
     commit(reservations_.follow());
     return hosts_.take_unasked(reservations_.followed(), clock_());
 }
@@ -326,11 +327,13 @@ void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
     std::map<Address, std::size_t> of_host;
     for (const auto& [owner, port, remote] : contacts) {
         const auto* row = reservations_.owner({owner.host, owner.protocol, owner.port});
-        const bool wanted = row != nullptr && row->external_port == port &&
+        const bool translated = owner.host.family() == Family::ipv4;
+        const bool wanted = row != nullptr &&
+                            (translated ? row->external_port : row->internal.port) == port &&
                             row->filtering == Filtering::address_dependent;
         if (!wanted || of_host[owner.host] == most_contacts_of_a_host) continue;
         ++of_host[owner.host];
-        const auto host = is_translated(row->internal) ? std::nullopt : std::optional(owner.host);
+        const auto host = translated ? std::nullopt : std::optional(owner.host);
         current.push_back({{owner.protocol, port}, remote, host});
     }
     sort_unique(current);
@@ -392,7 +395,7 @@ GatewayStatus Gateway::status() const {
                                   " of the configuration is in no network of a LAN's");
     }
     for (const auto& chain : observations_.chains_before_pinholes()) {
-        if (!reservations_.has_untranslated()) break;
+        if (!reservations_.has_pinholes()) break;
         status.warnings.push_back(
             "IPv6: whoever may come in for a reserved port still has to be accepted by the chain " +
             chain + ", whose policy is to drop");
@@ -414,18 +417,25 @@ GatewayStatus Gateway::status() const {
     return status;
 }
 
-Address Gateway::address_of(const HostKey& host) const {
+Address Gateway::address_of(const HostKey& host, Family family) const {
     if (const auto* address = std::get_if<Address>(&host)) return *address;
-    const auto& places = reservations_.whereabouts().of;
-    const auto place = places.find(std::get<MacAddress>(host));
-    if (place != places.end()) return place->second;
-    throw InvalidArgument("host", to_text(host), "a host that has an IPv4 address on a LAN now");
+    const auto& [places, holders, ipv6_places] = reservations_.whereabouts();
+    const bool ipv4 = family == Family::ipv4;
+    const auto& mac = std::get<MacAddress>(host);
+    const auto place = places.find(mac);
+    if (ipv4 && place != places.end()) return place->second;
+    const auto ipv6 = ipv6_places.find(mac);
+    if (!ipv4 && ipv6 != ipv6_places.end()) return ipv6->second.front();
+    throw InvalidArgument(
+        "host", to_text(host),
+        "a host that has an " + std::string(ipv4 ? "IPv4" : "IPv6") + " address on a LAN now");
 }
 
 Explanation Gateway::explain(const Endpoint& from, const Place& remote, Tracer& tracer) const {
-    const Packet packet{from.protocol, {address_of(from.host), from.port}, remote};
+    const auto family = remote.address.family();
+    const Packet packet{from.protocol, {address_of(from.host, family), from.port}, remote};
     require_not_own(perimeter_, packet.source.address);
-    if (packet.source.address.family() != packet.destination.address.family()) {
+    if (packet.source.address.family() != family) {
         throw InvalidArgument(
             "remote", to_text(remote),
             "an address of the same family as the host's, " + to_text(packet.source.address));

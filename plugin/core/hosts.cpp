@@ -135,15 +135,40 @@ bool Hosts::update(std::span<const Neighbour> neighbours, std::span<const Lease>
 }
 
 Whereabouts Hosts::locate(const std::map<MacAddress, Address>& current,
-                          const std::function<bool(const Address&)>& usable) const {
+                          const std::function<bool(const Address&)>& usable,
+                          const std::map<MacAddress, std::vector<Address>>& current_ipv6) const {
     Whereabouts result{.of = {}, .holders = holders_};
     for (const auto& [mac, host] : hosts_) {
         const auto now = current.find(mac);
         const auto chosen =
             choose(choices(host, usable), now != current.end() ? &now->second : nullptr);
         if (chosen) result.of.emplace(mac, *chosen);
+        const auto before = current_ipv6.find(mac);
+        static const std::vector<Address> nowhere;
+        auto all =
+            ipv6_places(mac, before != current_ipv6.end() ? before->second : nowhere, usable);
+        if (!all.empty()) result.ipv6_of.emplace(mac, std::move(all));
     }
     return result;
+}
+
+std::vector<Address> Hosts::ipv6_places(const MacAddress& mac, const std::vector<Address>& before,
+                                        const std::function<bool(const Address&)>& usable) const {
+    std::vector<Address> places;
+    for (const auto& place : hosts_.at(mac).addresses) {
+        const auto& address = place.address;
+        if (address.family() == Family::ipv6 && usable(address)) places.push_back(address);
+    }
+    for (const auto& address : before) {
+        const auto holder = holders_.find(address);
+        const bool own = holder == holders_.end() || holder->second == mac;
+        const bool known = std::ranges::count(places, address) > 0;
+        if (places.size() < Host::most_addresses && own && !known && usable(address)) {
+            places.push_back(address);
+        }
+    }
+    std::ranges::sort(places);
+    return places;
 }
 
 std::vector<LinkNeighbour> Hosts::take_unasked(const std::map<MacAddress, Address>& current,

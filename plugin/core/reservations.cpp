@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "types/sorted.hpp"
+
 namespace porthole {
 namespace {
 
@@ -52,9 +54,28 @@ Time expiry(std::optional<std::chrono::seconds> lifetime, Time now) {
     return now + std::min(*lifetime, max_lifetime);
 }
 
-// Where the host of a row is that is known by its MAC address, and not away.
-Endpoint located(const Reservation& row) {
-    return {*row.address, row.internal.protocol, row.internal.port};
+// Where the host of a row is that is known by its MAC address; nowhere while it is away.
+std::vector<Endpoint> located(const Reservation& row) {
+    std::vector<Endpoint> places;
+    const auto add = [&](const Address& address) {
+        places.push_back({address, row.internal.protocol, row.internal.port});
+    };
+    if (row.address) add(*row.address);
+    std::ranges::for_each(row.ipv6_addresses, add);
+    return places;
+}
+
+std::size_t pinholes_of(const Reservation& row) {
+    return row.ipv6_addresses.size() + (is_translated(row.internal) ? 0 : 1);
+}
+
+bool is_away(const Reservation& row) { return !row.address && row.ipv6_addresses.empty(); }
+
+// Somebody else has reserved the port for this address.
+void leave(Reservation& row, const Address& address) {
+    if (row.address == address) row.address.reset();
+    std::erase(row.ipv6_addresses, address);
+    if (is_away(row)) row.state = ReservationState::waiting;
 }
 
 struct EndpointHash {
@@ -120,7 +141,7 @@ class Plan {
     void put(const Reservation& wanted) {
         if (const auto* old = find(wanted.id)) take_from_indexes(*old);
         owners_[wanted.internal] = wanted.id;
-        if (wanted.address) owners_[located(wanted)] = wanted.id;
+        for (const auto& place : located(wanted)) owners_[place] = wanted.id;
         if (is_translated(wanted.internal)) external_[outside(wanted)] = wanted.id;
         if (wanted.id < base_.next_id()) {
             changed_.insert_or_assign(wanted.id, wanted);
@@ -156,7 +177,7 @@ class Plan {
     }
     void take_from_indexes(const Reservation& old) {
         owners_[old.internal] = nobody;
-        if (old.address) owners_[located(old)] = nobody;
+        for (const auto& place : located(old)) owners_[place] = nobody;
         if (is_translated(old.internal)) external_[outside(old)] = nobody;
     }
     static std::uint32_t outside(const Reservation& row) {
@@ -252,9 +273,9 @@ const Reservation* claim_of(const Plan& plan, const Endpoint& internal) {
     return owner != nullptr && owner->origin == Origin::automatic ? owner : nullptr;
 }
 
-// Where the host of a MAC address's row is, as far as the row can have that.
+// Where the host of a MAC address's row is with IPv4, as far as the row can have that.
 std::optional<Address> place_for(const Plan& plan, const Reservation& row) {
-    const auto& [places, holders] = plan.base().whereabouts();
+    const auto& [places, holders, ipv6] = plan.base().whereabouts();
     const auto& mac = std::get<MacAddress>(row.internal.host);
     const auto known = places.find(mac);
     auto place = known != places.end() ? std::optional(known->second) : row.address;
@@ -266,17 +287,33 @@ std::optional<Address> place_for(const Plan& plan, const Reservation& row) {
     return free ? place : std::nullopt;
 }
 
+// The same with IPv6.
+std::vector<Address> ipv6_places_for(const Plan& plan, const Reservation& row) {
+    const auto& [ipv4, holders, places] = plan.base().whereabouts();
+    const auto& mac = std::get<MacAddress>(row.internal.host);
+    const auto known = places.find(mac);
+    auto result = known != places.end() ? known->second : row.ipv6_addresses;
+    std::erase_if(result, [&, &holders = holders](const Address& place) {
+        const auto holder = holders.find(place);
+        const auto* owner = plan.owner({place, row.internal.protocol, row.internal.port});
+        return (holder != holders.end() && holder->second != mac) ||
+               (owner != nullptr && owner->id != row.id);
+    });
+    return result;
+}
+
 // Puts the row of a MAC address where its host is.
 void put_in_place(Plan& plan, Reservation row) {
-    const auto former = row.address;
+    const auto former = located(row);
     row.address = place_for(plan, row);
-    if (!row.address) {
+    row.ipv6_addresses = ipv6_places_for(plan, row);
+    if (is_away(row)) {
         row.state = ReservationState::waiting;
-    } else if (row.address != former || row.state == ReservationState::waiting) {
+    } else if (located(row) != former || row.state == ReservationState::waiting) {
         row.state = ReservationState::settling;
     }
     if (row.address) {
-        const auto* claim = plan.owner(located(row));
+        const auto* claim = plan.owner({*row.address, row.internal.protocol, row.internal.port});
         if (claim != nullptr && claim->id != row.id) plan.remove(*claim);
     }
     plan.put(row);
@@ -291,6 +328,7 @@ void follow_in(Plan& plan, const std::set<ReservationId>& followers) {
         rows.push_back(*row);
         auto gone = *row;
         gone.address.reset();
+        gone.ipv6_addresses.clear();
         plan.put(gone);
     }
     for (const auto& row : rows) put_in_place(plan, row);
@@ -320,17 +358,19 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         .last_seen = former != nullptr ? former->last_seen : never,
     };
     if (known_by_mac(row.internal)) {
-        if (former != nullptr) row.address = former->address;
+        if (former != nullptr) {
+            row.address = former->address;
+            row.ipv6_addresses = former->ipv6_addresses;
+        }
         put_in_place(plan, row);
         return row.id;
     }
     // Who asks for the address itself goes before who was followed there.
     const auto* follower = plan.owner(row.internal);
     if (follower != nullptr && follower->id != row.id) {
-        auto away = *follower;
-        away.address.reset();
-        away.state = ReservationState::waiting;
-        plan.put(away);
+        auto left = *follower;
+        leave(left, std::get<Address>(row.internal.host));
+        plan.put(left);
     }
     plan.put(row);
     return row.id;
@@ -356,8 +396,10 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
     };
     for (auto& row : rows) {
         const bool by_mac = known_by_mac(row.internal);
-        if (!by_mac || (row.address && owner(located(row)) != nullptr)) row.address.reset();
-        if (by_mac && !row.address) row.state = ReservationState::waiting;
+        for (const auto& place : located(row)) {
+            if (!by_mac || owner(place) != nullptr) leave(row, std::get<Address>(place.host));
+        }
+        if (by_mac && is_away(row)) row.state = ReservationState::waiting;
         const bool taken = is_translated(row.internal)
                                ? find(row.internal.protocol, row.external_port) != nullptr
                                : row.external_port != row.internal.port;
@@ -584,26 +626,20 @@ void Reservations::apply(const ReservationDifference& difference) {
     };
     for (const auto& row : difference.before) {
         by_internal_.erase(by_internal_.find(row.internal));
-        if (row.address) by_address_.erase(located(row));
+        for (const auto& place : located(row)) by_address_.erase(place);
         followers_.erase(row.id);
         if (row.expires != never) by_expiry_.erase({row.expires, row.id});
-        if (is_translated(row.internal)) {
-            slot(row) = nobody;
-        } else {
-            --untranslated_;
-        }
+        if (is_translated(row.internal)) slot(row) = nobody;
+        pinholes_ -= pinholes_of(row);
         claims_.erase(row.id);
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) {
         if (row.expires != never) by_expiry_.emplace(row.expires, row.id);
-        if (is_translated(row.internal)) {
-            slot(row) = row.id;
-        } else {
-            ++untranslated_;
-        }
+        if (is_translated(row.internal)) slot(row) = row.id;
+        pinholes_ += pinholes_of(row);
         if (row.origin == Origin::automatic) claims_.insert(claims_.end(), row.id);
-        if (row.address) by_address_.emplace(located(row), row.id);
+        for (const auto& place : located(row)) by_address_.emplace(place, row.id);
         if (known_by_mac(row.internal)) followers_.insert(row.id);
         by_internal_.insert(&rows_.emplace_hint(rows_.end(), row.id, row)->second);
         next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
@@ -650,6 +686,18 @@ std::map<MacAddress, Address> Reservations::followed() const {
     for (const auto id : followers_) {
         const auto& row = rows_.at(id);
         if (row.address) result.emplace(std::get<MacAddress>(row.internal.host), *row.address);
+    }
+    return result;
+}
+
+std::map<MacAddress, std::vector<Address>> Reservations::followed_ipv6() const {
+    std::map<MacAddress, std::vector<Address>> result;
+    for (const auto id : followers_) {
+        const auto& row = rows_.at(id);
+        if (row.ipv6_addresses.empty()) continue;
+        auto& all = result[std::get<MacAddress>(row.internal.host)];
+        all.insert(all.end(), row.ipv6_addresses.begin(), row.ipv6_addresses.end());
+        sort_unique(all);
     }
     return result;
 }

@@ -3,10 +3,13 @@
 
 #include <array>
 #include <exception>
+#include <sstream>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+
+#include "types/sorted.hpp"
 
 namespace porthole {
 namespace {
@@ -34,6 +37,7 @@ constexpr std::array migrations{
     "INSERT INTO counter VALUES (0, 1);",
     "ALTER TABLE reservation ADD COLUMN mac TEXT;",      // NULL: not claimed
     "ALTER TABLE reservation ADD COLUMN address TEXT;",  // NULL: not known by its MAC, or away
+    "ALTER TABLE reservation ADD COLUMN ipv6_addresses TEXT;",  // the same; with spaces between
 };
 
 // The file is not a database of Porthole's, or not one any more.
@@ -73,6 +77,15 @@ class Statement {
     template <typename T>
     Statement& bind(int place, const std::optional<T>& value) {
         if (value) return bind(place, to_text(*value));
+        check(sqlite3_bind_null(statement_.get(), place));
+        return *this;
+    }
+    Statement& bind(int place, const std::vector<Address>& addresses) {
+        std::string text;
+        for (const auto& address : addresses) {
+            text += (text.empty() ? "" : " ") + to_text(address);
+        }
+        if (!text.empty()) return bind(place, text);
         check(sqlite3_bind_null(statement_.get(), place));
         return *this;
     }
@@ -134,6 +147,14 @@ std::optional<T> stored_if_any(std::string_view column, const std::string& text)
     return stored<T>(column, text);
 }
 
+std::vector<Address> stored_addresses(std::string_view column, const std::string& text) {
+    std::vector<Address> addresses;
+    std::istringstream words(text);
+    for (std::string word; words >> word;) addresses.push_back(stored<Address>(column, word));
+    sort_unique(addresses);
+    return addresses;
+}
+
 Port stored_port(std::int64_t value) {
     const auto port = value < 0 ? std::nullopt : Port::from(static_cast<std::uint64_t>(value));
     if (!port) throw Unusable(fmt::format("port {} in it", value));
@@ -171,7 +192,8 @@ class Store::Database {
         migrate();
         begin_.emplace(handle_.get(), "BEGIN IMMEDIATE");
         commit_.emplace(handle_.get(), "COMMIT");
-        insert_.emplace(handle_.get(), "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+        insert_.emplace(handle_.get(),
+                        "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
         count_.emplace(handle_.get(),
                        "UPDATE counter SET generation = ?, next_id = max(next_id, ?)");
@@ -202,6 +224,7 @@ class Store::Database {
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),
+                .ipv6_addresses = stored_addresses("ipv6_addresses", select.text(12)),
             });
         }
         try {
@@ -229,6 +252,7 @@ class Store::Database {
             .bind(10, row.last_seen)
             .bind(11, row.mac)
             .bind(12, row.address)
+            .bind(13, row.ipv6_addresses)
             .run();
     }
     void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }

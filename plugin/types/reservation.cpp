@@ -107,6 +107,8 @@ std::optional<Comment> TextForm<Comment>::parse(std::string_view text) {
     return Comment(text);
 }
 
-std::string TextForm<Comment>::format(const Comment& comment) { return comment.text(); }
+std::string TextForm<Comment>::format(const Comment& comment) {
+    return std::string(comment.text());
+}
 
 }  // namespace porthole

@@ -402,6 +402,61 @@ TEST_F(Pinholes, RefuseWhatCannotBe) {
     EXPECT_EQ(std::get<1>(client->list()), 1U);
 }
 
+// A host that is known by its MAC address has its port with all its addresses, and the new ones
+// that it makes up for itself.
+TEST_F(Pinholes, FollowHosts) {
+    constexpr auto mac = "02:00:5e:10:00:01";
+    constexpr auto temporary = "2001:db8:2::abcd";
+    lab::masquerade(sites.gateway_a, lab::InputPolicy::accept);
+    lab::output_of(sites.a1, {"ip", "link", "set", "eth0", "address", mac});
+    lab::output_of(sites.a1, {"ip", "route", "replace", "default", "via", "192.168.2.1"});
+    const auto ipv4_remote = at("::ffff:203.0.113.9", wireguard);  // of the same sockets
+    ASSERT_TRUE(lab::comes_true([&] { return reaches_the_remote(); }));
+    ASSERT_TRUE(lab::exchange(a1, remote, ipv4_remote));
+    const auto id = client
+                        ->reserve(mac, "udp", wireguard,
+                                  {{"external-port", sdbus::Variant(std::uint16_t{40001})}})
+                        .get<0>();
+    const auto addresses_of_row = [&] {
+        const auto extras = std::get<0>(client->list()).at(0).get<11>();
+        const auto found = extras.find("ipv6-addresses");
+        return found != extras.end() ? found->second.get<std::vector<std::string>>()
+                                     : std::vector<std::string>();
+    };
+    ASSERT_TRUE(lab::comes_true([&] {
+        return testing::Value(addresses_of_row(), Contains(a1_address));
+    })) << porthole.log();
+    EXPECT_TRUE(lab::comes_true(
+        [&] { return lab::exchange(a1, remote, ipv4_remote) == at("::ffff:203.0.113.1", 40001); }));
+    ASSERT_TRUE(reaches_the_remote()) << "with its own port";
+    EXPECT_TRUE(comes_in_again(other_port, a1));
+    EXPECT_FALSE(comes_in(stranger, a1));
+
+    const auto edit_address = [this](const char* command, std::string_view which) {
+        lab::output_of(sites.a1,
+                       {"ip", "addr", command, std::string(which) + "/64", "dev", "eth0", "nodad"});
+    };
+    edit_address("add", temporary);
+    edit_address("del", a1_address);
+    const auto at_temporary = at(temporary, wireguard);
+    ASSERT_EQ(lab::exchange(a1, remote, remote_end), at_temporary);
+    ASSERT_TRUE(
+        lab::comes_true([&] { return testing::Value(addresses_of_row(), Contains(temporary)); }));
+    EXPECT_THAT(addresses_of_row(), Contains(a1_address)) << "it may come back";
+    EXPECT_TRUE(lab::comes_true([&] { return comes_in(other_port, a1, at_temporary); }));
+    EXPECT_FALSE(comes_in(stranger, a1, at_temporary));
+
+    // The rules are right at once when it starts again, whoever has been asked.
+    porthole.kill();
+    lab::output_of(sites.gateway_a, {"ip", "neigh", "flush", "all"});
+    porthole.start();
+    EXPECT_FALSE(comes_in(stranger, a1, at_temporary));
+    client = std::make_unique<BusClient>(porthole);
+    EXPECT_THAT(addresses_of_row(), Contains(temporary));
+    client->release({id});
+    EXPECT_TRUE(comes_in(stranger, a1, at_temporary));
+}
+
 class ConfiguredPinholes : public Pinholes {
   protected:
     ConfiguredPinholes()

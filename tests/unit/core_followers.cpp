@@ -50,6 +50,9 @@ Mapping mapped(std::optional<Address> host, std::uint64_t internal_port,
     return {Protocol::udp, host, port(internal_port), port(external_port)};
 }
 
+const auto ipv6_first = address("2001:db8:2::2");
+const auto ipv6_second = address("2001:db8:2::3");
+
 class FollowersTest : public ::testing::Test {
   protected:
     using Places = std::vector<std::pair<MacAddress, Address>>;
@@ -115,6 +118,29 @@ class FollowersTest : public ::testing::Test {
         return desired_firewall({}, all_).mappings;
     }
     void set_active(ReservationId id) { all_.set_state(std::array{id}, ReservationState::active); }
+
+    // Has anna be at her IPv4 address, if at all, and at these.
+    ReservationDifference place_ipv6(const std::vector<Address>& addresses,
+                                     std::optional<Address> ipv4 = std::nullopt,
+                                     const std::map<Address, MacAddress>& other_holders = {}) {
+        Whereabouts where;
+        where.holders = other_holders;
+        if (ipv4) where.of.emplace(anna, *ipv4);
+        if (!addresses.empty()) where.ipv6_of.emplace(anna, addresses);
+        for (const auto& address : addresses) where.holders.emplace(address, anna);
+        all_.set_whereabouts(where);
+        auto difference = all_.follow();
+        apply(difference);
+        EXPECT_TRUE(all_.follow().empty()) << "not at once";
+        return difference;
+    }
+    [[nodiscard]] std::vector<Pinhole> pinholes() const {
+        return desired_firewall({}, all_).pinholes;
+    }
+    [[nodiscard]] static Pinhole pinhole_at(const Address& host,
+                                            Filtering filtering = Filtering::address_dependent) {
+        return {Protocol::udp, host, port(51820), filtering};
+    }
 
     Reservations all_;
 };
@@ -659,6 +685,101 @@ TEST_F(FollowersTest, CopiedAreTheSame) {
     EXPECT_EQ(copy.whereabouts(), all_.whereabouts());
     EXPECT_THAT(copy.followed(), ElementsAre(Pair(anna, first)));
     EXPECT_TRUE(copy.follow().empty());
+}
+
+TEST_F(FollowersTest, AreAtAllTheirIpv6Addresses) {
+    const auto id = reserve_for(at(anna), 40001).id;
+    EXPECT_FALSE(all_.has_pinholes());
+    place_ipv6({ipv6_first, ipv6_second}, first);
+    EXPECT_THAT(mappings(), ElementsAre(mapped(first, 51820, 40001)));
+    EXPECT_THAT(pinholes(), ElementsAre(pinhole_at(ipv6_first), pinhole_at(ipv6_second)))
+        << "with the port inside";
+    expect_owner(at(ipv6_first), id);
+    expect_owner(at(ipv6_second), id);
+    EXPECT_THAT(all_.followed_ipv6(),
+                ElementsAre(Pair(anna, ElementsAre(ipv6_first, ipv6_second))));
+    EXPECT_TRUE(all_.has_pinholes());
+
+    set_active(id);
+    const auto moved = firewall_difference(place_ipv6({ipv6_second}, first));
+    EXPECT_EQ(state_of(anna), ReservationState::settling);
+    EXPECT_THAT(moved.pinholes.removed, ElementsAre(pinhole_at(ipv6_first)));
+    EXPECT_TRUE(moved.mappings.empty());
+    EXPECT_EQ(all_.owner(at(ipv6_first)), nullptr);
+
+    apply(all_.change(id, {.filtering = Filtering::endpoint_independent}, now));
+    EXPECT_THAT(pinholes(), ElementsAre(pinhole_at(ipv6_second, Filtering::endpoint_independent)));
+    release(id);
+    EXPECT_THAT(pinholes(), IsEmpty());
+    EXPECT_FALSE(all_.has_pinholes());
+}
+
+TEST_F(FollowersTest, AreInForceWithIpv6Alone) {
+    const auto id = reserve(at(anna)).id;
+    EXPECT_EQ(state_of(anna), ReservationState::waiting);
+    place_ipv6({ipv6_first});
+    EXPECT_EQ(state_of(anna), ReservationState::settling);
+    EXPECT_THAT(mappings(), ElementsAre(mapped(std::nullopt, 51820, 51820)))
+        << "its port is kept for it";
+    set_active(id);
+    place_ipv6({});
+    EXPECT_EQ(all_.find(id)->ipv6_addresses, std::vector{ipv6_first}) << "nobody else is there";
+    EXPECT_EQ(state_of(anna), ReservationState::active);
+    place_ipv6({}, std::nullopt, {{ipv6_first, ben}});
+    EXPECT_EQ(state_of(anna), ReservationState::waiting);
+    EXPECT_THAT(pinholes(), IsEmpty());
+}
+
+TEST_F(FollowersTest, LeaveAnIpv6AddressToWhoReservesForIt) {
+    reserve(at(anna));
+    place_ipv6({ipv6_first, ipv6_second});
+    const auto own =
+        reserve({.internal = at(ipv6_first), .filtering = Filtering::address_and_port_dependent})
+            .id;
+    EXPECT_THAT(pinholes(),
+                ElementsAre(pinhole_at(ipv6_first, Filtering::address_and_port_dependent),
+                            pinhole_at(ipv6_second)));
+    expect_owner(at(ipv6_first), own);
+    EXPECT_THAT(place_ipv6({ipv6_first, ipv6_second}).after, IsEmpty());
+    release(own);
+    EXPECT_THAT(pinholes(), ElementsAre(pinhole_at(ipv6_first), pinhole_at(ipv6_second)));
+
+    // Another port of that address is nobody's.
+    reserve(at(ipv6_first, 7));
+    EXPECT_THAT(pinholes(), SizeIs(3));
+    // The last address taken, the row waits.
+    place_ipv6({ipv6_second});
+    reserve(at(ipv6_second));
+    EXPECT_EQ(state_of(anna), ReservationState::waiting);
+}
+
+TEST_F(FollowersTest, KeepTheirIpv6AddressesWhereTheyAreRenewedStoredAndConfigured) {
+    reserve(at(anna));
+    place_ipv6({ipv6_first, ipv6_second}, first);
+    reserve({.internal = at(anna), .comment = comment("laptop")});
+    EXPECT_THAT(pinholes(), SizeIs(2));
+    std::vector<Reservation> rows;
+    for (const auto& [id, row] : all_.rows()) rows.push_back(row);
+    const Reservations loaded(rows, all_.next_id());
+    EXPECT_EQ(loaded, all_);
+    EXPECT_THAT(desired_firewall({}, loaded).pinholes, SizeIs(2));
+
+    const std::array wanted{ReserveRequest{.internal = at(anna)}};
+    apply(all_.configure(wanted, now).difference);
+    EXPECT_THAT(pinholes(), SizeIs(2));
+
+    // Rows that contradict each other: the address's own goes first, as it is the older one here.
+    const Reservation of_address{.id = ReservationId{1},
+                                 .internal = at(ipv6_first),
+                                 .external_port = port(51820),
+                                 .filtering = default_filtering,
+                                 .origin = Origin::api,
+                                 .state = ReservationState::active,
+                                 .comment = {}};
+    auto of_host = rows.front();
+    of_host.id = ReservationId{2};
+    const Reservations both({of_address, of_host}, ReservationId{3});
+    EXPECT_EQ(both.find(ReservationId{2})->ipv6_addresses, std::vector{ipv6_second});
 }
 
 }  // namespace

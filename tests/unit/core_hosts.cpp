@@ -318,7 +318,7 @@ TEST_F(HostsTest, ThatAreNewAreWhereTheyAnswerOrHaveALease) {
     EXPECT_EQ(place_of_anna(), "192.168.2.9");
 }
 
-TEST_F(HostsTest, AreNeverAtIpv6Addresses) {
+TEST_F(HostsTest, AreNeverAtIpv6AddressesWhereIpv4IsMeant) {
     update({confirmed("2001:db8::2", anna)}, {lease("2001:db8::2", anna)});
     EXPECT_THAT(addresses(anna), ElementsAre(address("2001:db8::2")));
     EXPECT_THAT(locate().of, IsEmpty());
@@ -326,6 +326,40 @@ TEST_F(HostsTest, AreNeverAtIpv6Addresses) {
     update({confirmed("2001:db8::2", anna), silent("192.168.2.2", anna)},
            {lease("2001:db8::2", anna)});
     EXPECT_EQ(place_of_anna(), "192.168.2.2");
+}
+
+TEST_F(HostsTest, AreAtAllTheirIpv6AddressesAtOnce) {
+    const std::vector<Address> none;
+    const auto places = [&](const std::vector<Address>& current = {},
+                            std::string_view unusable = "::") {
+        const auto usable = [&](const Address& place) { return place != address(unusable); };
+        const auto where = hosts_.locate({}, usable, {{anna, current}, {ben, current}});
+        const auto found = where.ipv6_of.find(anna);
+        return found != where.ipv6_of.end() ? found->second : none;
+    };
+    const auto temporary = address("2001:db8::2:2");
+    const auto stable = address("2001:db8::2");
+    EXPECT_THAT(places({stable}), IsEmpty()) << "nobody knows anything of anna";
+    update({confirmed("2001:db8::2:2", anna), silent("2001:db8::2", anna),
+            silent("192.168.2.2", anna)},
+           {lease("2001:db8::1", anna)});
+    EXPECT_THAT(places(), ElementsAre(address("2001:db8::1"), stable, temporary));
+    EXPECT_THAT(places({}, "2001:db8::2"), ElementsAre(address("2001:db8::1"), temporary));
+
+    update({silent("2001:db8::2", anna)});
+    EXPECT_THAT(places({temporary}), ElementsAre(stable, temporary)) << "it may come back";
+    EXPECT_THAT(places({temporary}, "2001:db8::2:2"), ElementsAre(stable));
+    update({silent("2001:db8::2", anna), confirmed("2001:db8::2:2", ben)});
+    EXPECT_THAT(places({temporary}), ElementsAre(stable)) << "somebody else has it now";
+
+    std::vector<Address> many;
+    for (char last = 'a'; last <= 'f'; ++last) {
+        for (char first = 'a'; first <= 'f'; ++first) {
+            many.push_back(address(std::string("2001:db8::") + first + last));
+        }
+    }
+    EXPECT_THAT(places(many),
+                testing::AllOf(SizeIs(Host::most_addresses), testing::Contains(stable)));
 }
 
 TEST_F(HostsTest, AreNeverAtAddressesThatAreNotUsable) {

@@ -60,7 +60,7 @@ TEST(PinholeRows, HaveTheirOwnPortWhoeverElseHasIt) {
 
     reservations.apply(reservations.release(std::array{first}));
     EXPECT_THAT(ids(51820), ElementsAre(third, second));
-    EXPECT_TRUE(reservations.has_untranslated());
+    EXPECT_TRUE(reservations.has_pinholes());
 }
 
 TEST(PinholeRows, MayBeInThePoolAndOnTheGatewaysOwnPorts) {

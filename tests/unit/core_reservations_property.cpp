@@ -89,7 +89,10 @@ class Model {
             .comment = request.comment.value_or(old != nullptr ? old->comment : Comment()),
             .expires = expiry(request.lifetime, when),
             .last_seen = never};
-        if (old != nullptr) row.address = old->address;
+        if (old != nullptr) {
+            row.address = old->address;
+            row.ipv6_addresses = old->ipv6_addresses;
+        }
         rows.insert_or_assign(request.internal, row);
     }
 
@@ -106,7 +109,14 @@ class Model {
                 row.address.reset();
             }
             if (row.address && rows.contains(at(*row.address, internal))) row.address.reset();
-            row.state = row.address ? ReservationState::settling : ReservationState::waiting;
+            if (where.ipv6_of.contains(*mac)) row.ipv6_addresses = where.ipv6_of.at(*mac);
+            std::erase_if(row.ipv6_addresses, [&, &of = internal](const Address& address) {
+                const auto other = where.holders.find(address);
+                return rows.contains(at(address, of)) ||
+                       (other != where.holders.end() && other->second != *mac);
+            });
+            const bool away = !row.address && row.ipv6_addresses.empty();
+            row.state = away ? ReservationState::waiting : ReservationState::settling;
         }
     }
 
@@ -150,6 +160,7 @@ class Model {
                 if (old == before.end()) continue;
                 rows.at(request.internal).id = old->second.id;
                 rows.at(request.internal).address = old->second.address;
+                rows.at(request.internal).ipv6_addresses = old->second.ipv6_addresses;
             } catch (const Refused&) {
                 ++refused;
             }
@@ -198,6 +209,7 @@ class Model {
 };
 
 constexpr std::array addresses{"192.168.2.2", "192.168.2.3", "192.168.2.4"};
+constexpr std::array ipv6_addresses{"2001:db8::2", "2001:db8::3", "2001:db8::4"};
 constexpr std::array mac_addresses{"02:00:5e:10:00:02", "02:00:5e:10:00:03", "02:00:5e:10:00:04"};
 
 // Few hosts and ports, so that requests meet; the ports lie at the edges of the ranges.
@@ -249,6 +261,13 @@ class RandomRequests {
             result.holders.emplace(address, mac);
             if (!one_in(4)) result.of.insert_or_assign(mac, address);
         }
+        for (const auto* text : ipv6_addresses) {
+            if (one_in(3)) continue;
+            const auto address = parse<Address>("address", text);
+            const auto mac = some_mac();
+            result.holders.emplace(address, mac);
+            if (!one_in(4)) result.ipv6_of[mac].push_back(address);
+        }
         return result;
     }
     // Those that are somewhere exchange their addresses.
@@ -286,7 +305,7 @@ class RandomRequests {
     HostKey some_host() {
         switch (below(8)) {
             case 0:
-                return parse<HostKey>("host", "2001:db8::2");
+                return parse<HostKey>("host", ipv6_addresses.at(below(2)));
             case 1:
             case 2:
             case 3:
@@ -329,13 +348,19 @@ void expect_one_owner_each(const Reservations& reservations) {
     std::map<Endpoint, ReservationId> owners;
     for (const auto& [id, row] : reservations.rows()) {
         EXPECT_TRUE(owners.emplace(row.internal, id).second) << to_text(row.internal.host);
-        if (!row.address) continue;
-        EXPECT_NE(mac_of(row), nullptr);
-        EXPECT_TRUE(owners.emplace(at(*row.address, row.internal), id).second)
-            << to_text(*row.address) << ' ' << to_text(row.internal.port);
+        auto places = row.ipv6_addresses;
+        EXPECT_TRUE(std::ranges::is_sorted(places));
+        if (row.address) places.push_back(*row.address);
+        EXPECT_TRUE(places.empty() || mac_of(row) != nullptr);
+        for (const auto& place : places) {
+            EXPECT_TRUE(owners.emplace(at(place, row.internal), id).second)
+                << to_text(place) << ' ' << to_text(row.internal.port);
+        }
     }
     for (const auto& [internal, row] : std::map<Endpoint, ReservationId>(owners)) {
-        for (const auto* address : addresses) {
+        auto all_addresses = std::vector<const char*>(addresses.begin(), addresses.end());
+        std::ranges::copy(ipv6_addresses, std::back_inserter(all_addresses));
+        for (const auto* address : all_addresses) {
             const auto from = at(parse<Address>("address", address), internal);
             const auto owner = owners.find(from);
             const auto* found = reservations.owner(from);
@@ -582,7 +607,8 @@ class FollowersProperty : public ::testing::TestWithParam<std::uint32_t> {
             SCOPED_TRACE("reservation " + std::to_string(number(id)));
             const auto* mac = mac_of(row);
             if (mac == nullptr) continue;
-            EXPECT_EQ(row.state == ReservationState::waiting, !row.address);
+            EXPECT_EQ(row.state == ReservationState::waiting,
+                      !row.address && row.ipv6_addresses.empty());
             const auto here = where.of.find(*mac);
             if (here != where.of.end()) {
                 const auto* owner = reservations_.owner(at(here->second, row.internal));

@@ -126,6 +126,15 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
         {ReservationId{4}, endpoint("2001:db8::2", 1, Protocol::tcp), port(1),
          Filtering::address_dependent, Origin::automatic, ReservationState::settling, std::nullopt,
          std::nullopt, Comment(), now + 1s, never},
+        {.id = ReservationId{6},
+         .internal = endpoint("02:00:5e:10:00:02", 1),
+         .external_port = port(8),
+         .filtering = Filtering::address_dependent,
+         .origin = Origin::api,
+         .state = ReservationState::settling,
+         .address = parse<Address>("", "192.168.2.7"),
+         .comment = Comment(),
+         .ipv6_addresses = all<Address>({"2001:db8::7", "fd00::7"})},
         {ReservationId{7}, endpoint("02:00:5e:10:00:01", 1), port(7),
          Filtering::address_and_port_dependent, Origin::api, ReservationState::settling,
          std::nullopt, std::nullopt, Comment(), Time(1s), Time(0s)},
@@ -137,7 +146,7 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
         changed.filtering = Filtering::endpoint_independent;
         changed.expires = never;
         commit(opened, {{rows[0], rows[1]}, {changed}});
-        rows = {changed, rows[2]};
+        rows = {changed, rows[2], rows[3]};
     }
     const auto opened = Store::open(directory_.path());
     EXPECT_EQ(opened.state.reservations, Reservations(rows, ReservationId{8}));
@@ -225,7 +234,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 3"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 4"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }

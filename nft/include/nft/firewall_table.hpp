@@ -43,7 +43,7 @@ class FirewallTable : public FirewallBackend {
   private:
     struct Content;
     explicit FirewallTable(std::unique_ptr<netlink::Socket> socket);
-    [[nodiscard]] bool can_be_quiet(std::size_t mappings) const;
+    [[nodiscard]] bool can_be_quiet(std::size_t reservations) const;
     void execute(netlink::FinalizedBatch batch, bool quietly);
     [[nodiscard]] std::uint32_t generation();
 

@@ -121,7 +121,8 @@ class Gateway {
     [[nodiscard]] const Settling& settling() const { return settling_; }
     [[nodiscard]] GatewayStatus status() const;
     /// What would become of a packet from this host and port to `remote`, and why. A host that is
-    /// given by its MAC address must have an IPv4 address now.
+    /// given by its MAC address must have an address of the remote's family now; of several IPv6
+    /// ones it is the first.
     [[nodiscard]] Explanation explain(const Endpoint& from, const Place& remote,
                                       Tracer& tracer) const;
     [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
@@ -132,7 +133,7 @@ class Gateway {
     [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
                                           const InterfaceSnapshot& interfaces) const;
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
-    [[nodiscard]] Address address_of(const HostKey& host) const;
+    [[nodiscard]] Address address_of(const HostKey& host, Family family) const;
     void settle_everything(const std::vector<Mapping>& removed,
                            const std::vector<Address>& gone_addresses);
     void digest(const Look& look);

@@ -19,6 +19,8 @@ struct Whereabouts {
     std::map<MacAddress, Address> of;
     /// Whose each address is.
     std::map<Address, MacAddress> holders;
+    /// All IPv6 addresses of hosts that have some.
+    std::map<MacAddress, std::vector<Address>> ipv6_of = {};
     bool operator==(const Whereabouts&) const = default;
 };
 
@@ -51,9 +53,13 @@ class Hosts {
 
     /// Where each host is, if it is at `current` so far. It is only taken to be elsewhere when it
     /// has gone from there, or a DHCP server says so: of two addresses that are in use, a port can
-    /// follow one only. Addresses that `usable` does not hold for do not count.
-    [[nodiscard]] Whereabouts locate(const std::map<MacAddress, Address>& current,
-                                     const std::function<bool(const Address&)>& usable) const;
+    /// follow one only. Of IPv6 addresses it has as many as it likes: it keeps those that it is at
+    /// so far, as long as nobody else has them and there is room. Addresses that `usable` does not
+    /// hold for do not count.
+    [[nodiscard]] Whereabouts locate(
+        const std::map<MacAddress, Address>& current,
+        const std::function<bool(const Address&)>& usable,
+        const std::map<MacAddress, std::vector<Address>>& current_ipv6 = {}) const;
     /// Those of `current` that have to be asked whether they are still there, as their host shows
     /// up at another address; again after a while, if they neither answer nor go.
     [[nodiscard]] std::vector<LinkNeighbour> take_unasked(
@@ -68,6 +74,9 @@ class Hosts {
     Host* host_of(const MacAddress& mac, const Remembered& before);
     void take_neighbours(std::span<const Neighbour> neighbours, const Remembered& before, Time now);
     void take_leases(std::span<const Lease> leases, const Remembered& before);
+    [[nodiscard]] std::vector<Address> ipv6_places(
+        const MacAddress& mac, const std::vector<Address>& before,
+        const std::function<bool(const Address&)>& usable) const;
 
     std::map<MacAddress, Host> hosts_;
     std::map<Address, MacAddress> holders_;

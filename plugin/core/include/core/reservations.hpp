@@ -75,7 +75,7 @@ struct ClaimedDifference {
 constexpr auto default_filtering = Filtering::address_dependent;
 
 /// All reservations: a value. No two rows share an id, an internal endpoint or, where they are
-/// translated, an external port. A host that is known by its MAC address is its IPv4 address too,
+/// translated, an external port. A host that is known by its MAC address is its addresses too,
 /// where no other row has that endpoint: there is one owner of what leaves from an address and a
 /// port.
 ///
@@ -149,10 +149,12 @@ class Reservations {
     void set_whereabouts(Whereabouts whereabouts) { whereabouts_ = std::move(whereabouts); }
     /// The addresses of the rows of hosts that are known by their MAC addresses.
     [[nodiscard]] std::map<MacAddress, Address> followed() const;
+    /// The same for IPv6.
+    [[nodiscard]] std::map<MacAddress, std::vector<Address>> followed_ipv6() const;
     /// Whether there are such rows.
     [[nodiscard]] bool follows_hosts() const { return !followers_.empty(); }
-    /// Whether there are rows of IPv6 hosts.
-    [[nodiscard]] bool has_untranslated() const { return untranslated_ != 0; }
+    /// Whether there are rows that stand for IPv6 addresses.
+    [[nodiscard]] bool has_pinholes() const { return pinholes_ != 0; }
 
     /// The ports that the gateway itself has, sorted: nobody can reserve them; rows that have one
     /// already keep it.
@@ -210,7 +212,7 @@ class Reservations {
     std::set<const Reservation*, ByInternal> by_internal_;  // they point into rows_
     std::set<std::pair<Time, ReservationId>> by_expiry_;
     std::set<ReservationId> claims_;
-    std::size_t untranslated_ = 0;
+    std::size_t pinholes_ = 0;
     std::set<ReservationId> followers_;             // rows of MAC addresses
     std::map<Endpoint, ReservationId> by_address_;  // of those that have one, where it is
     // Per protocol, the owner of every external port that is translated; id 0: free. Empty until

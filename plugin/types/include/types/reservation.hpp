@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
+#include <vector>
 
 #include "types/host_key.hpp"
 #include "types/port.hpp"
@@ -38,13 +40,23 @@ class Comment {
   public:
     static constexpr std::size_t max_bytes = 128;
     Comment() = default;
-    [[nodiscard]] const std::string& text() const { return text_; }
-    auto operator<=>(const Comment&) const = default;
+    Comment(const Comment& other) : Comment(other.text()) {}
+    Comment(Comment&&) = default;
+    Comment& operator=(const Comment& other) { return *this = Comment(other); }
+    Comment& operator=(Comment&&) = default;
+    ~Comment() = default;
+
+    [[nodiscard]] std::string_view text() const {
+        return text_ ? std::string_view(*text_) : std::string_view();
+    }
+    auto operator<=>(const Comment& other) const { return text() <=> other.text(); }
+    bool operator==(const Comment& other) const { return text() == other.text(); }
 
   private:
     friend struct TextForm<Comment>;
-    explicit Comment(std::string_view text) : text_(text) {}
-    std::string text_;
+    explicit Comment(std::string_view text)
+        : text_(text.empty() ? nullptr : std::make_unique<const std::string>(text)) {}
+    std::unique_ptr<const std::string> text_;  // nothing: empty, as most are
 };
 
 /// Seconds since 1970, UTC.
@@ -87,6 +99,8 @@ struct Reservation {
     Comment comment;
     Time expires = never;
     Time last_seen = never;
+    /// Of a host that is known by its MAC address: its IPv6 addresses, likewise. Sorted.
+    std::vector<Address> ipv6_addresses = {};
     bool operator==(const Reservation&) const = default;
 };
 
