@@ -299,10 +299,13 @@ void ConntrackSettler::work(const std::stop_token& stop) {
         const bool gap = std::ranges::any_of(orders, &SettleOrder::gap);
         report.early = gap && !packets_on_their_way_->wait(patience);
         const auto begun = processor_time();
-        try {
-            settle_all(orders, report);
-        } catch (const std::exception& error) {
-            report.failure = error.what();
+        for (const auto settle :
+             {&ConntrackSettler::settle_all, &ConntrackSettler::settle_pinholes}) {
+            try {
+                (this->*settle)(orders, report);
+            } catch (const std::exception& error) {
+                report.failure = error.what();
+            }
         }
         report.ticket = orders.back().ticket;
         const auto took = processor_time() - begun;
@@ -332,16 +335,12 @@ void ConntrackSettler::work(const std::stop_token& stop) {
 }
 
 void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, SettleReport& report) {
-    settle_pinholes(orders, report);
     FlowJudge judge;
     for (const auto& order : orders) judge.follow(order);
     if (judge.finds_all_fine()) return;
     auto [suspects, seen, contacts, offloaded] = conntrack_->walk(judge);
-    if (judge.looks()) {
-        for (const auto& contact : report.contacts) seen.push_back(contact.owner);
-    }
-    report.contacts.insert(report.contacts.end(), contacts.begin(), contacts.end());
-    sort_unique(report.contacts);
+    sort_unique(contacts);
+    report.contacts = std::move(contacts);
     if (judge.looks()) {
         sort_unique(seen);
         report.seen = std::move(seen);
@@ -387,7 +386,7 @@ void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, Settle
     }
     std::ranges::sort(report.spared);
     report.corrected = corrected(judge, suspects);
-    report.deleted += conntrack_->remove(suspects);
+    report.deleted = conntrack_->remove(suspects);
 }
 
 void ConntrackSettler::settle_pinholes(const std::vector<SettleOrder>& orders,
@@ -395,10 +394,14 @@ void ConntrackSettler::settle_pinholes(const std::vector<SettleOrder>& orders,
     PinholeWatch watch;
     for (const auto& order : orders) watch.follow(order);
     if (watch.empty()) return;
-    auto found = conntrack_->walk(watch);
-    report.contacts = std::move(found.contacts);
+    const auto [unjudged, contacts] = conntrack_->walk(watch);
+    report.contacts.insert(report.contacts.end(), contacts.begin(), contacts.end());
     sort_unique(report.contacts);
-    report.deleted = conntrack_->remove(found.unjudged);
+    if (report.seen) {
+        for (const auto& contact : contacts) report.seen->push_back(contact.owner);
+        sort_unique(*report.seen);
+    }
+    report.deleted += conntrack_->remove(unjudged);
 }
 
 }  // namespace porthole::nft

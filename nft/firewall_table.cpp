@@ -53,9 +53,12 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
 // listens, the kernel writes a notification for each of them, and keeps all of them until the end.
 constexpr std::size_t many = 2000;
 
+// `pinholes`: the shape of a table that has got no place for them yet.
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
-                                          const SetDifference<ProtocolPort>& ports) {
+                                          const SetDifference<ProtocolPort>& ports,
+                                          const std::optional<Shape>& pinholes = std::nullopt) {
     auto batch = transaction();
+    if (pinholes) add_pinhole_skeleton(batch, *pinholes);
     if (difference.forget_contacts) flush(batch, sets::contacts);
     for (const auto edit : {Edit::remove, Edit::add}) {
         edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
@@ -116,7 +119,7 @@ struct FirewallTable::Content {
         const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
         const auto holes = size_after(pinholes, difference.pinholes);
         return size_after(mappings, difference.mappings) + holes <= shape.capacity &&
-               masquerades == shape.masquerades && (holes != 0) == shape.pinholes;
+               masquerades == shape.masquerades;
     }
     SetDifference<ProtocolPort> change(const FirewallDifference& difference) {
         mappings = size_after(mappings, difference.mappings);
@@ -166,8 +169,14 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
     if (difference.empty()) return true;
     if (!content_->has_room_for(difference)) return false;
     const auto ports = content_->change(difference);
+    // Once they are there, the rules for pinholes stay until the table is made anew.
+    std::optional<Shape> pinholes;
+    if (!content_->shape.pinholes && !difference.pinholes.added.empty()) {
+        pinholes = content_->shape;
+        if (!has_timeouts_) pinholes->udp_timeout.reset();
+    }
     try {
-        execute(encode_difference(difference, ports),
+        execute(encode_difference(difference, ports, pinholes),
                 can_be_quiet(size_of(difference.mappings) + size_of(difference.pinholes)));
     } catch (const netlink::BatchFailure& failure) {
         content_->change(difference.inverse());
@@ -177,6 +186,7 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
         content_->change(difference.inverse());
         throw;
     }
+    content_->shape.pinholes |= pinholes.has_value();
     return true;
 }
 

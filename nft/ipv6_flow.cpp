@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "ipv6_flow.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -113,26 +114,34 @@ void PinholeWatch::follow(const SettleOrder& order) {
     }
     for (const auto& pinhole : order.pinholes.added) {
         pinholes_.insert(key(pinhole));
-        const bool was_there = order.look ? !order.gap : before.contains(key(pinhole));
+        const bool was_there =
+            !order.pinholes_were_away && (order.look || before.contains(key(pinhole)));
         const bool open = pinhole.filtering == Filtering::endpoint_independent;
         if (!was_there && !open) new_.insert(key(pinhole));
     }
+    inside_ = order.scope.ipv6_networks;
+}
+
+bool PinholeWatch::is_inside(const Place& place) const {
+    return std::ranges::any_of(
+        inside_, [&place](const Network& network) { return network.contains(place.address); });
 }
 
 bool PinholeWatch::is_unjudged(const Ipv6Flow& flow) const {
     const auto& host = flow.ends.destination;
-    return !flow.ends.answered && new_.contains({host.address, flow.protocol, host.port});
+    return !flow.ends.answered && new_.contains({host.address, flow.protocol, host.port}) &&
+           !is_inside(flow.ends.source);
 }
 
 std::optional<SeenContact> PinholeWatch::contact_of(const Ipv6Flow& flow) const {
     const auto contact = [&](const Place& host, const Place& remote) {
         const Sighting owner{host.address, flow.protocol, host.port};
-        return pinholes_.contains(owner)
+        return pinholes_.contains(owner) && !is_inside(remote)
                    ? std::optional(SeenContact{owner, host.port, remote.address})
                    : std::nullopt;
     };
     const auto& [source, destination, remote, shown, answered] = flow.ends;
-    if (auto found = contact(source, destination)) return found;
+    if (auto found = contact(source, remote)) return found;
     return answered ? contact(destination, source) : std::nullopt;
 }
 

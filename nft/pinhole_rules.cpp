@@ -37,6 +37,17 @@ void add_inbound_pinhole_rules(netlink::Batch& batch, const Shape& shape) {
         .jump(pinhole)
         .add_to(batch, "iifname @wans meta l4proto . ip6 daddr . th dport @pinholes jump pinhole");
 
+    // Nobody outside has a host's address: answers to such a packet would be let in.
+    Rule forged(to_owner);
+    forged.ipv6().meta(NFT_META_IIFNAME).in(sets::wans);
+    load_pinhole(forged, End::source)
+        .in(sets::pinholes)
+        .counter(counters::unsolicited)
+        .verdict(NF_DROP)
+        .add_to(batch,
+                "iifname @wans meta l4proto . ip6 saddr . th sport @pinholes "
+                "counter name \"unsolicited\" drop");
+
     Rule open(pinhole);
     load_pinhole(open.ipv6(), End::destination)
         .in(sets::open_pinholes)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <span>
 
 #include <libnftnl/chain.h>
 #include <libnftnl/object.h>
@@ -296,6 +297,18 @@ void add_set(netlink::Batch& batch, const SetDescription& description, std::uint
                 [&set](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, set.get()); });
 }
 
+void add_sets(netlink::Batch& batch, std::span<const SetDescription> descriptions,
+              std::uint32_t capacity) {
+    for (const auto& set : descriptions) add_set(batch, set, capacity);
+}
+
+void add_protocol_sets(netlink::Batch& batch, std::uint32_t first, std::uint32_t end) {
+    for (auto id = first; id != end; ++id) {
+        add_set(batch, protocol_set(id), 0);
+        add_protocols(batch, id, reservable_protocols);
+    }
+}
+
 void add_chain(netlink::Batch& batch, const ChainDescription& description) {
     const std::unique_ptr<nftnl_chain, Free<nftnl_chain_free>> chain(nftnl_chain_alloc());
     if (!chain) throw std::bad_alloc();
@@ -349,22 +362,19 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     add_counter(batch, counters::guarded, counted.guarded);
     add_counter(batch, counters::contacts_refused, counted.contacts_refused);
     if (shape.udp_timeout) add_timeouts(batch, *shape.udp_timeout);
-    for (const auto& set : set_descriptions) add_set(batch, set, shape.capacity);
-    if (shape.pinholes) {
-        for (const auto& set : pinhole_set_descriptions) add_set(batch, set, shape.capacity);
-    }
-    const std::uint32_t end = shape.pinholes ? end_of_protocol_sets : end_of_usual_protocol_sets;
-    for (std::uint32_t id = displaced_protocols; id != end; ++id) {
-        add_set(batch, protocol_set(id), shape.capacity);
-        add_protocols(batch, id, reservable_protocols);
-    }
+    add_sets(batch, set_descriptions, shape.capacity);
+    add_protocol_sets(batch, displaced_protocols, end_of_usual_protocol_sets);
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
-    if (shape.pinholes) {
-        for (const auto& chain : pinhole_chain_descriptions) add_chain(batch, chain);
-    }
     add_outbound_rules(batch, shape);
     add_inbound_rules(batch, shape);
-    if (shape.pinholes) add_pinhole_rules(batch, shape);
+    if (shape.pinholes) add_pinhole_skeleton(batch, shape);
+}
+
+void add_pinhole_skeleton(netlink::Batch& batch, const Shape& shape) {
+    add_sets(batch, pinhole_set_descriptions, shape.capacity);
+    add_protocol_sets(batch, let_in_protocols, end_of_protocol_sets);
+    for (const auto& chain : pinhole_chain_descriptions) add_chain(batch, chain);
+    add_pinhole_rules(batch, shape);
 }
 
 }  // namespace porthole::nft

@@ -39,5 +39,7 @@ Shape shape_for(const Firewall& firewall, bool timeouts = true);
 /// Appends the commands that put an empty table `inet porthole` with all its sets, chains and rules
 /// in the place of the one that is there, if any. `counted`: where counting goes on.
 void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted);
+/// Appends the commands that add what pinholes need to a table that is there without it.
+void add_pinhole_skeleton(netlink::Batch& batch, const Shape& shape);
 
 }  // namespace porthole::nft

@@ -55,7 +55,9 @@ class Trace {
         find_owner();
         const auto wan = std::ranges::find(scope_.wans, result_.interface, &InterfaceName::text);
         if (wan == scope_.wans.end()) {
-            say("It leaves through {}, which is no WAN: nothing is translated.", result_.interface);
+            const bool ipv4 = packet_.source.address.family() == Family::ipv4;
+            say("It leaves through {}, which is no WAN: {}.", result_.interface,
+                ipv4 ? "nothing is translated" : "who comes in there is not filtered");
             return end(Verdict::stays_inside);
         }
         say("It leaves through {}, a WAN.", result_.interface);
@@ -114,7 +116,8 @@ class Trace {
     }
 
     void leave_as_it_is() {
-        say("IPv6 is not translated: it leaves from its own address and port.");
+        say("Porthole does not translate IPv6: it leaves from its own address and port, as far as "
+            "other rules leave them alone.");
         result_.external_port = packet_.source.port;
         if (owner_ == nullptr) {
             say("Nobody has reserved port {} of this host: who comes in is up to other rules.",

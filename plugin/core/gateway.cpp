@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/desired_firewall.hpp"
 #include "core/log.hpp"
@@ -50,13 +51,13 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
     perimeter_ = perimeter_for(configuration_, interfaces_);
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     expire();
-    const auto configured = reservations_.configure(requests_of(configuration_), clock_());
+    const auto configured = configured_by(configuration_, perimeter_);
     configuration_refused_ = configured.refused;
     for (const auto& problem : configured.refused) {
         log::error("configuration-refused", "{}", problem);
     }
     commit(configured.difference);
-    settle_everything();
+    settle_everything({}, {}, true);
 }
 
 Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_generation) {
@@ -105,11 +106,12 @@ void Gateway::reload(Configuration configuration) {
     reservations_.set_pool(configuration.pool);
     reservations_.set_claim_alternates(configuration.claims.alternates);
     try {
-        const auto configured = reservations_.configure(requests_of(configuration), clock_());
+        const auto perimeter = perimeter_for(configuration, interfaces_);
+        const auto configured = configured_by(configuration, perimeter);
         if (!configured.refused.empty()) {
             throw Refused(Refusal::port_taken, joined(configured.refused));
         }
-        commit(configured.difference, perimeter_for(configuration, interfaces_));
+        commit(configured.difference, perimeter);
     } catch (...) {
         reservations_.set_pool(old_pool);
         reservations_.set_claim_alternates(old_alternates);
@@ -119,6 +121,13 @@ void Gateway::reload(Configuration configuration) {
     configuration_refused_.clear();
     candidates_ = {};  // who is still there is seen by the look that follows
     look();
+}
+
+ConfiguredDifference Gateway::configured_by(const Configuration& configuration,
+                                            const Perimeter& perimeter) const {
+    return reservations_.configure(
+        requests_of(configuration), clock_(),
+        [&perimeter](const HostKey& host) { require_not_own(perimeter, host); });
 }
 
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
@@ -228,7 +237,9 @@ void Gateway::digest(const Look& look) {
     saw({look.seen, false});
     observations_.take(look, now);
     try {
-        observations_.take(firewall_.obstruction());
+        auto obstruction = firewall_.obstruction();
+        if (!forwards_ipv6_) obstruction.pinholes.clear();
+        observations_.take(std::move(obstruction));
     } catch (const KernelFailure& failure) {
         log::warning("obstruction-unknown", "{}", failure.what());
     }
@@ -308,7 +319,7 @@ void Gateway::rebuild() {
     diverged_ = false;
     former_owners_.forget();
     ++rebuilds_;
-    settle_everything();
+    settle_everything({}, {}, true);
 }
 
 void Gateway::settled() {
@@ -345,14 +356,15 @@ void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
 }
 
 void Gateway::settle_everything(const std::vector<Mapping>& removed,
-                                const std::vector<Address>& gone_addresses) {
+                                const std::vector<Address>& gone_addresses,
+                                bool pinholes_were_away) {
     std::vector<ReservationId> rows;
     rows.reserve(reservations_.size());
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
     reservations_.set_state(rows, ReservationState::settling);
     journal_.touch(rows);
     settling_.order_everything(judging_firewall(perimeter_.scope, reservations_), std::move(rows),
-                               removed, gone_addresses, true);
+                               removed, gone_addresses, true, pinholes_were_away);
 }
 
 GatewayStatus Gateway::status() const {
@@ -389,17 +401,13 @@ GatewayStatus Gateway::status() const {
                                   ": through a WAN nobody gets there");
     }
     for (const auto& row : configuration_.reservations) {
-        const auto* host = std::get_if<Address>(&row.internal.host);
-        if (host == nullptr || is_lan_host(perimeter_, *host)) continue;
-        status.warnings.push_back("host " + to_text(*host) +
-                                  " of the configuration is in no network of a LAN's");
+        try {
+            require_lan_host(perimeter_, row.internal.host);
+        } catch (const InvalidArgument& invalid) {
+            status.warnings.push_back(std::string("in the configuration: ") + invalid.what());
+        }
     }
-    for (const auto& chain : observations_.chains_before_pinholes()) {
-        if (!reservations_.has_pinholes()) break;
-        status.warnings.push_back(
-            "IPv6: whoever may come in for a reserved port still has to be accepted by the chain " +
-            chain + ", whose policy is to drop");
-    }
+    if (reservations_.has_pinholes()) warn_of_pinholes(status.warnings);
     if (!forwards_) {
         status.warnings.emplace_back(
             "the gateway forwards nothing: net.ipv4.ip_forward is off (sysctl)");
@@ -415,6 +423,27 @@ GatewayStatus Gateway::status() const {
             "lan.interfaces or nat.sources");
     }
     return status;
+}
+
+void Gateway::warn_of_pinholes(std::vector<std::string>& warnings) const {
+    for (const auto& chain : observations_.chains_before_pinholes()) {
+        warnings.push_back(
+            "IPv6: whoever may come in for a reserved port still has to be accepted by the chain " +
+            chain + ", whose policy is to drop");
+    }
+    std::set<std::string> others;
+    for (const auto& route : interfaces_.default_routes) {
+        if (route.family == Family::ipv6) others.insert(interface_name(route.link_index));
+    }
+    for (const auto& wan : perimeter_.scope.wans) others.erase(wan.text());
+    for (const auto& name : others) {
+        warnings.push_back("IPv6: what comes in through " + name +
+                           " is not filtered, as that is no WAN; name all WANs in wan.interfaces");
+    }
+    if (!forwards_ipv6_) {
+        warnings.emplace_back(
+            "IPv6: the gateway forwards nothing: net.ipv6.conf.all.forwarding is off (sysctl)");
+    }
 }
 
 Address Gateway::address_of(const HostKey& host, Family family) const {
@@ -531,7 +560,8 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     if (perimeter != perimeter_) ++perimeter_version_;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
-        settle_everything(mappings.removed, difference.wan_addresses.removed);
+        settle_everything(mappings.removed, difference.wan_addresses.removed,
+                          rebuilt || !difference.wans.added.empty());
         return;
     }
     std::vector<ReservationId> rows;  // one may be in the kernel already, as another row's

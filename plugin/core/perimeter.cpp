@@ -202,7 +202,7 @@ std::optional<Network> network_of(const std::vector<Network>& networks, const Ad
 
 // Where hosts with addresses of this family can have reservations.
 const std::vector<Network>& host_networks(const Perimeter& perimeter, Family family) {
-    return family == Family::ipv4 ? perimeter.scope.nat_sources : perimeter.ipv6_networks;
+    return family == Family::ipv4 ? perimeter.scope.nat_sources : perimeter.scope.ipv6_networks;
 }
 
 // The network's own address, which IPv6 gives to all its routers (RFC 4291 section 2.6.1), and its
@@ -285,7 +285,7 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
     const auto inside = lan_networks(snapshot, lans);
     scope.nat_sources =
         without_nested(only_ipv4(configuration.nat_sources.value_or(only_private(inside))));
-    perimeter.ipv6_networks = without_nested(routable_ipv6(inside));
+    scope.ipv6_networks = without_nested(routable_ipv6(inside));
     scope.exempt = without_nested(only_ipv4(configuration.nat_exempt));
     for (const auto& interface : perimeter.interfaces) {
         if (interface.side != Side::wan) continue;
@@ -333,8 +333,9 @@ std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapsh
     return found;
 }
 
-void require_not_own(const Perimeter& perimeter, const Address& host) {
-    if (!is_own(perimeter, host)) return;
+void require_not_own(const Perimeter& perimeter, const HostKey& host) {
+    const auto* address = std::get_if<Address>(&host);
+    if (address == nullptr || !is_own(perimeter, *address)) return;
     throw InvalidArgument("host", to_text(host),
                           "the address of a host on a LAN; this one is the gateway's own");
 }

@@ -513,8 +513,9 @@ ReservationDifference Reservations::follow() const {
     return std::move(plan).difference();
 }
 
-ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wanted,
-                                             Time now) const {
+ConfiguredDifference Reservations::configure(
+    std::span<const ReserveRequest> wanted, Time now,
+    const std::function<void(const HostKey&)>& check) const {
     // All configured rows leave first, so that ports can change hands among them.
     Plan plan(*this);
     for (const auto& [id, row] : rows_) {
@@ -522,10 +523,16 @@ ConfiguredDifference Reservations::configure(std::span<const ReserveRequest> wan
     }
     ConfiguredDifference result;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const auto refuse = [&](const Error& reason) {
+            result.refused.push_back("reservation[" + std::to_string(i) + "]: " + reason.what());
+        };
         try {
+            check(wanted[i].internal.host);
             reserve_in(plan, wanted[i], Origin::configured, now, find(wanted[i].internal));
         } catch (const Refused& refused) {
-            result.refused.push_back("reservation[" + std::to_string(i) + "]: " + refused.what());
+            refuse(refused);
+        } catch (const InvalidArgument& invalid) {
+            refuse(invalid);
         }
     }
     follow_in(plan, followers_);

@@ -19,7 +19,8 @@ void Settling::order(const SetDifference<Mapping>& mappings, const SetDifference
 
 void Settling::order_everything(Firewall firewall, std::vector<ReservationId> rows,
                                 const std::vector<Mapping>& removed,
-                                const std::vector<Address>& gone_addresses, bool gap) {
+                                const std::vector<Address>& gone_addresses, bool gap,
+                                bool pinholes_were_away) {
     std::ranges::sort(rows);
     open_.push_back({++ordered_, std::move(rows)});
     Gone gone{ordered_, removed, gone_addresses};
@@ -31,6 +32,8 @@ void Settling::order_everything(Firewall firewall, std::vector<ReservationId> ro
     sort_unique(gone.mappings);
     sort_unique(gone.addresses);
     if (!gone.mappings.empty() || !gone.addresses.empty()) gone_.push_back(gone);
+    const bool owed = unjudged_ != 0 && judging_ <= unjudged_;
+    if (pinholes_were_away || owed) judging_ = ordered_;
     settler_.settle(
         {.ticket = ordered_,
          .mappings = {.removed = std::move(gone.mappings), .added = std::move(firewall.mappings)},
@@ -38,6 +41,7 @@ void Settling::order_everything(Firewall firewall, std::vector<ReservationId> ro
          .scope = std::move(firewall.scope),
          .gone_addresses = std::move(gone.addresses),
          .gap = gap,
+         .pinholes_were_away = pinholes_were_away || owed,
          .look = true});
     everything_ = ordered_;
 }
@@ -50,6 +54,7 @@ std::vector<ReservationId> Settling::take_report() {
     took_ = report->took;
     early_ |= report->early;
     const bool done = report->failure.empty();
+    if (!done || report->early) unjudged_ = reported_;
     if (done) {
         while (!gone_.empty() && gone_.front().ticket <= reported_) gone_.pop_front();
     } else {

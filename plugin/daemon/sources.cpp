@@ -198,9 +198,13 @@ void ForwardingSource::dispatch() {
     constexpr std::chrono::seconds interval{5};
     if (Clock::now() < next_) return;
     next_ = Clock::now() + interval;
-    int on = 1;  // where it cannot be read, nothing is said
-    std::ifstream("/proc/sys/net/ipv4/ip_forward") >> on;
-    gateway_.forwarding_is(on != 0);
+    const auto is_on = [](const char* file) {
+        int on = 1;  // where it cannot be read, nothing is said
+        std::ifstream(file) >> on;
+        return on != 0;
+    };
+    gateway_.forwarding_is(is_on("/proc/sys/net/ipv4/ip_forward"),
+                           is_on("/proc/sys/net/ipv6/conf/all/forwarding"));
 }
 
 PortRange ephemeral_ports() {

@@ -2,6 +2,7 @@
 // IPv6 hosts keep their addresses and ports; who outside may send to a reserved port of theirs
 // unasked is what its filtering says (RFC 4787 section 5, RFC 6092).
 #include <array>
+#include <fstream>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -186,7 +187,64 @@ TEST_F(Pinholes, HostsShareAPort) {
     EXPECT_EQ(std::get<1>(client->list()), 3U);
     client->release({first, second, ipv4});
     EXPECT_TRUE(comes_in(stranger, a1)) << "it is nobody's any more";
-    EXPECT_THAT(table(), testing::Not(HasSubstr("pinhole")));
+}
+
+// A first pinhole and a last one are no reason to make the table anew: live flows would lose their
+// timeouts, and remotes would not be known any more.
+TEST_F(Pinholes, ComeAndGoWithoutANewTable) {
+    lab::masquerade(sites.gateway_a, lab::InputPolicy::accept);
+    reserve(std::string(addresses::a1), address_dependent);
+    const auto ipv4_remote = at("::ffff:203.0.113.9", wireguard);  // of the same sockets
+    const auto ipv4_shown = at("::ffff:203.0.113.1", wireguard);
+    ASSERT_EQ(lab::exchange(a1, remote, ipv4_remote), ipv4_shown);
+    lab::output_of(sites.gateway_a, {"conntrack", "-D", "-p", "udp"});
+    const auto handles = [this] {
+        return lab::output_of(sites.gateway_a,
+                              {"nft", "-a", "list", "chain", "inet", "porthole", "guard"});
+    };
+    const auto before = handles();
+    const auto id = reserve(a1_address, address_dependent);
+    EXPECT_TRUE(comes_in(other_port, a1, ipv4_shown)) << "it is still a contact";
+    client->release({id});
+    EXPECT_EQ(handles(), before);
+    EXPECT_EQ(
+        client->status().at("counters").get<dbus::Dictionary>().at("rebuilds").get<std::uint64_t>(),
+        0U);
+}
+
+// Somebody on the WAN's link may send as a host inside: his own answers must not let him in.
+TEST_F(Pinholes, NobodyOutsideSendsAsTheHost) {
+    reserve(a1_address, address_dependent);
+    lab::output_of(sites.internet, {"ip", "addr", "add", a1_address + "/128", "dev", "lo"});
+    lab::output_of(sites.internet,
+                   {"ip", "-6", "route", "add", std::string(addresses6::b_wan) + "/128", "via",
+                    std::string(addresses6::a_wan)});
+    const UdpSocket forger(sites.internet, owned);
+    const auto before = counter("unsolicited");
+    forger.send_to(at(addresses6::b_wan, wireguard), "forged");
+    EXPECT_FALSE(stranger.receive("forged", silence));
+    EXPECT_GT(counter("unsolicited"), before);
+    EXPECT_FALSE(comes_in(stranger, a1));
+}
+
+TEST_F(Pinholes, SayWhereTheyDoNotFilter) {
+    const auto warnings = [this] {
+        return client->status().at("warnings").get<std::vector<std::string>>();
+    };
+    lab::output_of(sites.gateway_a, {"ip", "tuntap", "add", "he6", "mode", "tun"});
+    lab::output_of(sites.gateway_a, {"ip", "link", "set", "he6", "up"});
+    lab::output_of(sites.gateway_a,
+                   {"ip", "-6", "route", "add", "default", "dev", "he6", "metric", "9"});
+    sites.gateway_a.set_sysctl("net/ipv6/conf/all/forwarding", "0");
+    EXPECT_THAT(warnings(), testing::Not(Contains(HasSubstr("IPv6")))) << "nobody is concerned";
+    reserve(a1_address, address_dependent);
+    EXPECT_TRUE(lab::comes_true([&] {
+        return testing::Value(warnings(),
+                              Contains(HasSubstr("comes in through he6 is not filtered")));
+    }));
+    EXPECT_TRUE(lab::comes_true(
+        [&] { return testing::Value(warnings(), Contains(HasSubstr("conf.all.forwarding"))); },
+        lab::Duration(15'000)));
 }
 
 TEST_F(Pinholes, ChangeWithoutTouchingLiveFlows) {
@@ -464,6 +522,23 @@ class ConfiguredPinholes : public Pinholes {
               "[auto]\nenabled = false\n[nat]\nipv6 = \"pinholes\"\n[[reservation]]\n"
               "host = \"2001:db8:2::2\"\nprotocol = \"udp\"\nport = 51820\n") {}
 };
+
+TEST_F(ConfiguredPinholes, LeaveTheGatewaysOwnAddressesAlone) {
+    const auto with = [this](std::string_view host) {
+        std::ofstream(porthole.configuration_file(), std::ios::app)
+            << "[[reservation]]\nhost = \"" << host << "\"\nprotocol = \"udp\"\nport = 5353\n";
+    };
+    with(addresses6::a_wan);
+    EXPECT_THAT(error_of([&] { client->reload(); }).second,
+                HasSubstr("reservation[1]: invalid host \"2001:db8:1::1\""));
+    porthole.restart();
+    client = std::make_unique<BusClient>(porthole);
+    EXPECT_EQ(std::get<1>(client->list()), 1U);
+    const UdpSocket service(sites.gateway_a, any6(5353));
+    EXPECT_TRUE(comes_in(stranger, service, at(addresses6::a_wan, 5353)));
+    EXPECT_THAT(client->status().at("warnings").get<std::vector<std::string>>(),
+                Contains(HasSubstr("2001:db8:1::1")));
+}
 
 TEST_F(ConfiguredPinholes, AreInForce) {
     EXPECT_FALSE(comes_in(stranger, a1));

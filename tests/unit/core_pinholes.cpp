@@ -141,7 +141,7 @@ Perimeter perimeter() {
 }
 
 TEST(PinholePerimeter, KnowsTheNetworksOfTheLans) {
-    EXPECT_EQ(perimeter().ipv6_networks, all<Network>({"2001:db8:2::/64", "fd00:2::/64"}));
+    EXPECT_EQ(perimeter().scope.ipv6_networks, all<Network>({"2001:db8:2::/64", "fd00:2::/64"}));
     EXPECT_THAT(perimeter().scope.nat_sources, IsEmpty()) << "nothing of IPv6 is translated";
 }
 

@@ -103,9 +103,17 @@ TEST(PinholeWatchTest, FindsWhomTheHostHasSentTo) {
     EXPECT_FALSE(watch.contact_of(flow(remote, host, false))) << "the host has sent nothing";
     EXPECT_FALSE(watch.contact_of(flow({host.address, remote.port}, remote, true)));
     EXPECT_FALSE(watch.contact_of(flow({remote.address, host.port}, host, false)));
+    // Another table sends it elsewhere.
+    auto redirected = flow(host, remote, true);
+    redirected.ends.remote = parse<Place>("", "[2001:db8:77::1]:53");
+    EXPECT_EQ(watch.contact_of(redirected)->remote, redirected.ends.remote.address);
     auto tcp = flow(host, remote, true);
     tcp.protocol = Protocol::tcp;
     EXPECT_FALSE(watch.contact_of(tcp));
+    auto with_lan = order({});
+    with_lan.scope.ipv6_networks = {parse<Network>("", "2001:db8:1::/64")};
+    watch.follow(with_lan);
+    EXPECT_FALSE(watch.contact_of(flow(host, remote, true))) << "it is a neighbour";
     watch.follow(order({{pinhole}, {}}));
     EXPECT_TRUE(watch.empty());
 }
@@ -140,7 +148,11 @@ TEST(PinholeWatchTest, FindsWhatCameInBefore) {
     look.look = true;
     EXPECT_FALSE(is_unjudged(look, unasked));
     look.gap = true;
+    EXPECT_FALSE(is_unjudged(look, unasked)) << "only something else has changed";
+    look.pinholes_were_away = true;
     EXPECT_TRUE(is_unjudged(look, unasked)) << "the rules were away";
+    look.scope.ipv6_networks = {parse<Network>("", "2001:db8:1::/64")};
+    EXPECT_FALSE(is_unjudged(look, unasked)) << "it is a neighbour";
 }
 
 }  // namespace

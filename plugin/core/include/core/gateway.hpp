@@ -74,8 +74,11 @@ class Gateway {
     /// Follows the ports that the gateway itself has (see OwnPorts). What a reservation has stays
     /// the reservation's.
     void own_ports_changed(std::vector<ProtocolPort> ports);
-    /// Whether the gateway forwards IPv4 at all, which is the administrator's to say.
-    void forwarding_is(bool on) { forwards_ = on; }
+    /// Whether the gateway forwards IPv4 and IPv6 at all, which is the administrator's to say.
+    void forwarding_is(bool ipv4, bool ipv6) {
+        forwards_ = ipv4;
+        forwards_ipv6_ = ipv6;
+    }
     /// Follows the hosts on the LANs. Returns who is to be asked whether he is still there. What
     /// was seen is known even where following it fails; the next call follows it again.
     std::vector<LinkNeighbour> hosts_changed(std::span<const Neighbour> neighbours,
@@ -101,7 +104,7 @@ class Gateway {
     /// Takes the settler's report: to be called when its descriptor is readable.
     void settled();
     /// Settles all flows, after a failure.
-    void settle_everything() { settle_everything({}, {}); }
+    void settle_everything() { settle_everything({}, {}, false); }
     [[nodiscard]] std::optional<Time> next_expiry() const { return reservations_.next_expiry(); }
 
     [[nodiscard]] const Reservations& reservations() const { return reservations_; }
@@ -133,9 +136,12 @@ class Gateway {
     [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
                                           const InterfaceSnapshot& interfaces) const;
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
+    [[nodiscard]] ConfiguredDifference configured_by(const Configuration& configuration,
+                                                     const Perimeter& perimeter) const;
+    void warn_of_pinholes(std::vector<std::string>& warnings) const;
     [[nodiscard]] Address address_of(const HostKey& host, Family family) const;
     void settle_everything(const std::vector<Mapping>& removed,
-                           const std::vector<Address>& gone_addresses);
+                           const std::vector<Address>& gone_addresses, bool pinholes_were_away);
     void digest(const Look& look);
     void remember(const std::vector<SeenContact>& contacts, bool renew);
     void forget_idle_claims(Time now);
@@ -172,6 +178,7 @@ class Gateway {
     Journal journal_;
     std::vector<std::string> configuration_refused_;
     bool forwards_ = true;
+    bool forwards_ipv6_ = true;
     std::string cannot_watch_;
     Candidates candidates_;
     std::uint64_t claims_refused_ = 0;

@@ -32,8 +32,6 @@ struct PerimeterInterface {
 struct Perimeter {
     std::vector<PerimeterInterface> interfaces;
     Scope scope;
-    /// The LANs' IPv6 networks: what their hosts send is not translated. Sorted, none in another.
-    std::vector<Network> ipv6_networks = {};
     bool operator==(const Perimeter&) const = default;
 };
 
@@ -77,7 +75,7 @@ std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapsh
 bool is_lan_host(const Perimeter& perimeter, const Address& address);
 
 /// Throws InvalidArgument where `host` is an address of the gateway's own.
-void require_not_own(const Perimeter& perimeter, const Address& host);
+void require_not_own(const Perimeter& perimeter, const HostKey& host);
 
 /// Throws InvalidArgument where `host` is an IPv4 address that is not in a network whose sources
 /// are translated, an IPv6 address in no network of a LAN's, or the network's own or the gateway's

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -108,9 +109,11 @@ class Reservations {
     /// Removes what has run out at `now`.
     [[nodiscard]] ReservationDifference expire(Time now) const;
     /// Makes the rows of origin `static` equal to `wanted`. An endpoint that had a reservation
-    /// before, whoever asked for it, keeps its id. What somebody else owns is refused.
-    [[nodiscard]] ConfiguredDifference configure(std::span<const ReserveRequest> wanted,
-                                                 Time now) const;
+    /// before, whoever asked for it, keeps its id. What somebody else owns is refused, and so is
+    /// what `check` throws InvalidArgument for.
+    [[nodiscard]] ConfiguredDifference configure(
+        std::span<const ReserveRequest> wanted, Time now,
+        const std::function<void(const HostKey&)>& check = [](const HostKey&) {}) const;
 
     /// Reserves for hosts that were seen and have no reservation yet. Each gets its own port as
     /// external port; where that is not to be had, an alternate: always the same one, as long as

@@ -27,10 +27,11 @@ class Settling {
                const Scope& scope, std::vector<ReservationId> rows);
     /// The same for everything in `firewall`, which is all that there is, and a look at all flows:
     /// when it is done, earlier failures are made good. `removed`: mappings that went since the
-    /// last order.
+    /// last order; `gap`, `pinholes_were_away`: see SettleOrder.
     void order_everything(Firewall firewall, std::vector<ReservationId> rows,
                           const std::vector<Mapping>& removed = {},
-                          const std::vector<Address>& gone_addresses = {}, bool gap = false);
+                          const std::vector<Address>& gone_addresses = {}, bool gap = false,
+                          bool pinholes_were_away = false);
     /// Takes the settler's report, if there is one. Returns the rows that are settled by it; none
     /// if it has failed.
     std::vector<ReservationId> take_report();
@@ -76,6 +77,10 @@ class Settling {
     std::chrono::milliseconds took_{};
     std::uint64_t everything_ = 0;  // the newest order for everything
     std::uint64_t failed_ = 0;      // the newest order that was not done
+    // Orders up to this one may have left what came in before a pinhole was there; the newest order
+    // that would delete it.
+    std::uint64_t unjudged_ = 0;
+    std::uint64_t judging_ = 0;
     std::string failure_;
 };
 

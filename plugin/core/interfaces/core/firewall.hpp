@@ -79,6 +79,8 @@ struct Scope {
     /// UDP ports from which new flows of hosts are reported, unless a mapping has them.
     std::optional<PortRange> watched = std::nullopt;
     std::chrono::seconds udp_timeout = default_udp_timeout;  ///< of new flows of reserved ports
+    /// The LANs' IPv6 networks, whose hosts may have pinholes; the table does not need them.
+    std::vector<Network> ipv6_networks = {};
     bool operator==(const Scope&) const = default;
 };
 

@@ -20,7 +20,7 @@ struct SettleOrder {
     /// Mappings that came and went. Flows of mappings that are not named stay as they are.
     SetDifference<Mapping> mappings;
     /// Pinholes that came and went. Whom their owners have flows with is reported; what came in
-    /// before a pinhole was there and was not answered is deleted.
+    /// from outside before a pinhole was there, and was not answered, is deleted.
     SetDifference<Pinhole> pinholes = {};
     /// Where the NAT applies, from this order on.
     Scope scope;
@@ -29,6 +29,8 @@ struct SettleOrder {
     /// There was a time without the rules, or with others: packets that they have judged may still
     /// be on their way.
     bool gap = false;
+    /// No pinhole of `pinholes` may have been there until now.
+    bool pinholes_were_away = false;
     /// Also report which owners and which hosts on watched ports have flows.
     bool look = false;
 };
