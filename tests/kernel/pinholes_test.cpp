@@ -496,6 +496,7 @@ TEST_F(Pinholes, FollowHosts) {
     };
     edit_address("add", temporary);
     edit_address("del", a1_address);
+    lab::output_of(sites.gateway_a, {"ip", "neigh", "flush", "to", a1_address});
     const auto at_temporary = at(temporary, wireguard);
     ASSERT_EQ(lab::exchange(a1, remote, remote_end), at_temporary);
     ASSERT_TRUE(
