@@ -53,13 +53,15 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
 // listens, the kernel writes a notification for each of them, and keeps all of them until the end.
 constexpr std::size_t many = 2000;
 
-// `pinholes`: the shape of a table that has got no place for them yet.
+// `pinholes`: the shape of a table that has got no place for them yet; `has_pinholes`: it has.
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
                                           const SetDifference<ProtocolPort>& ports,
+                                          bool has_pinholes = false,
                                           const std::optional<Shape>& pinholes = std::nullopt) {
     auto batch = transaction();
     if (pinholes) add_pinhole_skeleton(batch, *pinholes);
     if (difference.forget_contacts) flush(batch, sets::contacts);
+    if (difference.forget_contacts && has_pinholes) flush(batch, sets::pinhole_contacts);
     for (const auto edit : {Edit::remove, Edit::add}) {
         edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
         edit_interfaces(batch, edit, sets::masquerade_wans, part(difference.masquerade_wans, edit));
@@ -176,7 +178,7 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
         if (!has_timeouts_) pinholes->udp_timeout.reset();
     }
     try {
-        execute(encode_difference(difference, ports, pinholes),
+        execute(encode_difference(difference, ports, content_->shape.pinholes, pinholes),
                 can_be_quiet(size_of(difference.mappings) + size_of(difference.pinholes)));
     } catch (const netlink::BatchFailure& failure) {
         content_->change(difference.inverse());

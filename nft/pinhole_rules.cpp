@@ -30,14 +30,8 @@ Rule& load_contact(Rule& rule, End remote, End host) {
 // Who comes in unasked is judged in a nat chain, although nothing is translated: it sees first
 // packets only, and what it drops leaves no flow behind.
 void add_inbound_pinhole_rules(netlink::Batch& batch, const Shape& shape) {
-    Rule coming(to_owner);
-    coming.ipv6().meta(NFT_META_IIFNAME).in(sets::wans);
-    load_pinhole(coming, End::destination)
-        .in(sets::pinholes)
-        .jump(pinhole)
-        .add_to(batch, "iifname @wans meta l4proto . ip6 daddr . th dport @pinholes jump pinhole");
-
-    // Nobody outside has a host's address: answers to such a packet would be let in.
+    // Nobody outside has a host's address: answers to such a packet would be let in. Before
+    // anything else, as one host's pinhole may let it pass.
     Rule forged(to_owner);
     forged.ipv6().meta(NFT_META_IIFNAME).in(sets::wans);
     load_pinhole(forged, End::source)
@@ -47,6 +41,13 @@ void add_inbound_pinhole_rules(netlink::Batch& batch, const Shape& shape) {
         .add_to(batch,
                 "iifname @wans meta l4proto . ip6 saddr . th sport @pinholes "
                 "counter name \"unsolicited\" drop");
+
+    Rule coming(to_owner);
+    coming.ipv6().meta(NFT_META_IIFNAME).in(sets::wans);
+    load_pinhole(coming, End::destination)
+        .in(sets::pinholes)
+        .jump(pinhole)
+        .add_to(batch, "iifname @wans meta l4proto . ip6 daddr . th dport @pinholes jump pinhole");
 
     Rule open(pinhole);
     load_pinhole(open.ipv6(), End::destination)

@@ -7,27 +7,43 @@
 namespace porthole {
 namespace {
 
+using Outside = FormerOwners::Outside;
+
 struct Owner {
-    ProtocolPort external;
+    Outside external;
     const Reservation* row;
 };
+
+// All that contacts of this row are made from.
+std::vector<Outside> outsides(const Reservation& row) {
+    const auto& [host, protocol, port] = row.internal;
+    std::vector<Outside> result;
+    if (is_translated(row.internal)) {
+        result.push_back({{protocol, row.external_port}});
+    } else {
+        result.push_back({{protocol, port}, std::get<Address>(host)});
+    }
+    for (const auto& address : row.ipv6_addresses) result.push_back({{protocol, port}, address});
+    return result;
+}
 
 bool is_another(const Endpoint& endpoint, const std::optional<MacAddress>& mac,
                 const Reservation& row) {
     return endpoint != row.internal || mac != row.mac;
 }
 
-// The external ports that those rows do not have among the others. Both sorted by id.
+// What those rows do not have among the others. Both sorted by id.
 std::vector<Owner> only_in(const std::vector<Reservation>& rows,
                            const std::vector<Reservation>& others) {
     std::vector<Owner> owners;
     auto other = others.begin();
     for (const auto& row : rows) {
         while (other != others.end() && other->id < row.id) ++other;
-        const bool kept = other != others.end() && other->id == row.id &&
-                          other->external_port == row.external_port;
-        if (kept || !is_translated(row.internal)) continue;
-        owners.push_back({{row.internal.protocol, row.external_port}, &row});
+        const auto kept = other != others.end() && other->id == row.id ? outsides(*other)
+                                                                       : std::vector<Outside>();
+        for (const auto& outside : outsides(row)) {
+            if (std::ranges::count(kept, outside) == 0) owners.push_back({outside, &row});
+        }
     }
     return owners;
 }

@@ -108,6 +108,7 @@ void Gateway::reload(Configuration configuration) {
     try {
         const auto perimeter = perimeter_for(configuration, interfaces_);
         const auto configured = configured_by(configuration, perimeter);
+        if (configured.invalid) throw InvalidArgument(joined(configured.refused));
         if (!configured.refused.empty()) {
             throw Refused(Refusal::port_taken, joined(configured.refused));
         }
@@ -335,15 +336,15 @@ void Gateway::settled() {
 // A live flow keeps its contact, whatever the packet path knows of it.
 void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
     std::vector<Contact> current;
-    std::map<Address, std::size_t> of_host;
+    std::map<HostKey, std::size_t> of_host;
     for (const auto& [owner, port, remote] : contacts) {
         const auto* row = reservations_.owner({owner.host, owner.protocol, owner.port});
         const bool translated = owner.host.family() == Family::ipv4;
         const bool wanted = row != nullptr &&
                             (translated ? row->external_port : row->internal.port) == port &&
                             row->filtering == Filtering::address_dependent;
-        if (!wanted || of_host[owner.host] == most_contacts_of_a_host) continue;
-        ++of_host[owner.host];
+        if (!wanted || of_host[row->internal.host] == most_contacts_of_a_host) continue;
+        ++of_host[row->internal.host];
         const auto host = translated ? std::nullopt : std::optional(owner.host);
         current.push_back({{owner.protocol, port}, remote, host});
     }
@@ -401,6 +402,7 @@ GatewayStatus Gateway::status() const {
                                   ": through a WAN nobody gets there");
     }
     for (const auto& row : configuration_.reservations) {
+        if (reservations_.find(row.internal) == nullptr) continue;  // it was refused
         try {
             require_lan_host(perimeter_, row.internal.host);
         } catch (const InvalidArgument& invalid) {
@@ -435,6 +437,7 @@ void Gateway::warn_of_pinholes(std::vector<std::string>& warnings) const {
     for (const auto& route : interfaces_.default_routes) {
         if (route.family == Family::ipv6) others.insert(interface_name(route.link_index));
     }
+    others.erase(std::string());  // it is gone already
     for (const auto& wan : perimeter_.scope.wans) others.erase(wan.text());
     for (const auto& name : others) {
         warnings.push_back("IPv6: what comes in through " + name +
@@ -454,7 +457,8 @@ Address Gateway::address_of(const HostKey& host, Family family) const {
     const auto place = places.find(mac);
     if (ipv4 && place != places.end()) return place->second;
     const auto ipv6 = ipv6_places.find(mac);
-    if (!ipv4 && ipv6 != ipv6_places.end()) return ipv6->second.front();
+    const bool has_ipv6 = ipv6 != ipv6_places.end() && !ipv6->second.empty();
+    if (!ipv4 && has_ipv6) return ipv6->second.front();
     throw InvalidArgument(
         "host", to_text(host),
         "a host that has an " + std::string(ipv4 ? "IPv4" : "IPv6") + " address on a LAN now");
@@ -534,7 +538,8 @@ void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
             log::warning("table-rebuilt", "{}", drift.what());
         }
         firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
-        look();  // contacts have to be found again
+        settling_.order_everything(judging_firewall(perimeter_.scope, reservations_), {}, {}, {},
+                                   true, true);
     } catch (const std::exception& failure) {
         diverged_ = true;
         log::error("take-back-failed", "the kernel is ahead of the store: {}", failure.what());
@@ -560,8 +565,9 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     if (perimeter != perimeter_) ++perimeter_version_;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
-        settle_everything(mappings.removed, difference.wan_addresses.removed,
-                          rebuilt || !difference.wans.added.empty());
+        settle_everything(
+            mappings.removed, difference.wan_addresses.removed,
+            rebuilt || !difference.wans.added.empty() || !difference.pinholes.added.empty());
         return;
     }
     std::vector<ReservationId> rows;  // one may be in the kernel already, as another row's

@@ -147,7 +147,8 @@ Whereabouts Hosts::locate(const std::map<MacAddress, Address>& current,
         static const std::vector<Address> nowhere;
         auto all =
             ipv6_places(mac, before != current_ipv6.end() ? before->second : nowhere, usable);
-        if (!all.empty()) result.ipv6_of.emplace(mac, std::move(all));
+        const bool known = !all.empty() || before != current_ipv6.end();
+        if (known) result.ipv6_of.emplace(mac, std::move(all));
     }
     return result;
 }

@@ -104,9 +104,8 @@ void find_obstructed(const Reservations& reservations, const Obstruction& obstru
             [](const std::string& chain) { return opening_command(chain); });
     }
     for (const auto& pinhole : obstruction.pinholes) {
-        const auto* row = reservations.owner(pinhole);
-        if (row == nullptr) continue;
-        add({pinhole.protocol, pinhole.port}, row->internal.host, Family::ipv6,
+        if (reservations.owner(pinhole) == nullptr) continue;
+        add({pinhole.protocol, pinhole.port}, pinhole.host, Family::ipv6,
             [&](const std::string& chain) { return opening_command(chain, pinhole); });
     }
 }

@@ -396,8 +396,12 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
     };
     for (auto& row : rows) {
         const bool by_mac = known_by_mac(row.internal);
+        if (!by_mac) {
+            row.address.reset();
+            row.ipv6_addresses.clear();
+        }
         for (const auto& place : located(row)) {
-            if (!by_mac || owner(place) != nullptr) leave(row, std::get<Address>(place.host));
+            if (owner(place) != nullptr) leave(row, std::get<Address>(place.host));
         }
         if (by_mac && is_away(row)) row.state = ReservationState::waiting;
         const bool taken = is_translated(row.internal)
@@ -533,6 +537,7 @@ ConfiguredDifference Reservations::configure(
             refuse(refused);
         } catch (const InvalidArgument& invalid) {
             refuse(invalid);
+            result.invalid = true;
         }
     }
     follow_in(plan, followers_);
@@ -684,6 +689,14 @@ std::vector<const Reservation*> Reservations::all_outside(const ProtocolPort& po
         const auto& internal = (*row)->internal;
         if (internal.port != port.port || internal.protocol != port.protocol) break;
         if (!is_translated(internal)) found.push_back(*row);
+    }
+    for (const auto id : followers_) {
+        const auto& row = rows_.at(id);
+        const auto& [host, protocol, internal_port] = row.internal;
+        const bool here = protocol == port.protocol && internal_port == port.port;
+        if (here && !row.ipv6_addresses.empty() && row.external_port != port.port) {
+            found.push_back(&row);
+        }
     }
     return found;
 }

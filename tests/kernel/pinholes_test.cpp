@@ -225,6 +225,20 @@ TEST_F(Pinholes, NobodyOutsideSendsAsTheHost) {
     EXPECT_FALSE(stranger.receive("forged", silence));
     EXPECT_GT(counter("unsolicited"), before);
     EXPECT_FALSE(comes_in(stranger, a1));
+    // Nor by way of another host's, which lets everybody in.
+    reserve(a2_address, open);
+    const auto a2_end = at(addresses6::a2, wireguard);
+    for (const auto& host : {a1_address, a2_address}) {
+        lab::output_of(sites.internet, {"ip", "-6", "route", "replace", host + "/128", "via",
+                                        std::string(addresses6::a_wan), "dev", "wan"});
+    }
+    forger.send_to(a2_end, "forged");
+    EXPECT_FALSE(a2.receive("forged", silence));
+    lab::output_of(sites.internet, {"ip", "addr", "add", a2_address + "/128", "dev", "lo"});
+    lab::output_of(sites.internet, {"ip", "addr", "del", a1_address + "/128", "dev", "lo"});
+    const UdpSocket answer(sites.internet, a2_end);
+    answer.send_to(owned, "forged");
+    EXPECT_FALSE(a1.receive("forged", silence));
 }
 
 TEST_F(Pinholes, SayWhereTheyDoNotFilter) {

@@ -714,6 +714,24 @@ TEST_F(FollowersTest, AreAtAllTheirIpv6Addresses) {
     EXPECT_FALSE(all_.has_pinholes());
 }
 
+TEST_F(FollowersTest, AreFoundByThePortsOfTheirIpv6Addresses) {
+    const auto id = reserve_for(at(anna), 40001).id;
+    const auto found = [this](std::uint64_t number) {
+        std::vector<ReservationId> ids;
+        for (const auto* row : all_.all_outside({Protocol::udp, port(number)})) {
+            ids.push_back(row->id);
+        }
+        return ids;
+    };
+    EXPECT_THAT(found(40001), ElementsAre(id));
+    EXPECT_THAT(found(51820), IsEmpty());
+    place_ipv6({ipv6_first});
+    EXPECT_THAT(found(40001), ElementsAre(id));
+    EXPECT_THAT(found(51820), ElementsAre(id));
+    apply(all_.change(id, {.external_port = port(51820)}, now));
+    EXPECT_THAT(found(51820), ElementsAre(id)) << "once";
+}
+
 TEST_F(FollowersTest, AreInForceWithIpv6Alone) {
     const auto id = reserve(at(anna)).id;
     EXPECT_EQ(state_of(anna), ReservationState::waiting);

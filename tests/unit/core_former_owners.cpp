@@ -164,5 +164,40 @@ INSTANTIATE_TEST_SUITE_P(Protocols, FormerOwnersTest,
                          ::testing::Values(Protocol::udp, Protocol::tcp),
                          [](const auto& test) { return to_text(test.param); });
 
+// Contacts of a pinhole are its address's: whoever has that now must not get the other's.
+TEST(FormerOwnersOfAddresses, AreSucceededWhereAnAddressChangesHands) {
+    const auto at = [](std::uint64_t id, std::string_view mac, std::vector<Address> addresses) {
+        return Reservation{.id = ReservationId{id},
+                           .internal = endpoint(mac, 51820),
+                           .external_port = port(40000 + id),
+                           .filtering = default_filtering,
+                           .origin = Origin::api,
+                           .state = ReservationState::active,
+                           .comment = {},
+                           .ipv6_addresses = std::move(addresses)};
+    };
+    const auto place = all<Address>({"2001:db8::2"});
+    const auto anna = at(1, "02:00:5e:10:00:01", place);
+    const auto anna_away = at(1, "02:00:5e:10:00:01", {});
+    const auto ben = at(2, "02:00:5e:10:00:02", place);
+    const auto ben_away = at(2, "02:00:5e:10:00:02", {});
+    FormerOwners former;
+    EXPECT_TRUE(former.are_succeeded({{anna, ben_away}, {anna_away, ben}})) << "at once";
+    EXPECT_FALSE(former.are_succeeded({{anna_away}, {anna}}));
+    former.follow({{anna}, {anna_away}});
+    EXPECT_FALSE(former.are_succeeded({{anna_away}, {anna}})) << "it has come back";
+    EXPECT_TRUE(former.are_succeeded({{ben_away}, {ben}}));
+    auto other_port = ben;
+    other_port.internal.port = port(51821);
+    EXPECT_FALSE(former.are_succeeded({{}, {other_port}}));
+
+    auto own = at(3, "02:00:5e:10:00:03", {});
+    own.internal.host = place[0];
+    own.external_port = own.internal.port;
+    EXPECT_TRUE(former.are_succeeded({{}, {own}}));
+    former.forget();
+    EXPECT_FALSE(former.are_succeeded({{}, {own}}));
+}
+
 }  // namespace
 }  // namespace porthole

@@ -123,6 +123,18 @@ TEST(PinholeRows, AreNoMappings) {
     EXPECT_EQ(way.inverse().pinholes.added, way.pinholes.removed);
 }
 
+TEST(PinholeRows, OfAConfigurationAreRefusedOneByOne) {
+    const Reservations reservations;
+    const std::array wanted{ReserveRequest{.internal = anna}, ReserveRequest{.internal = ben}};
+    const auto configured = reservations.configure(wanted, now, [](const HostKey& host) {
+        if (host == anna.host) throw InvalidArgument("host", to_text(host), "somebody else");
+    });
+    EXPECT_THAT(configured.refused,
+                ElementsAre(AllOf(HasSubstr("reservation[0]: "), HasSubstr("2001:db8:2::2"))));
+    ASSERT_THAT(configured.difference.after, SizeIs(1));
+    EXPECT_EQ(configured.difference.after[0].internal, ben);
+}
+
 Perimeter perimeter() {
     InterfaceSnapshot snapshot;
     const auto add_link = [&](int index, std::string_view name,

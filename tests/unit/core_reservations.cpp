@@ -37,7 +37,7 @@ class ReservationsTest : public ::testing::Test {
         return *all_.find(request.internal);
     }
     void configure(const std::vector<ReserveRequest>& wanted) {
-        const auto [difference, refused] = all_.configure(wanted, now);
+        const auto [difference, refused, invalid] = all_.configure(wanted, now);
         EXPECT_THAT(refused, IsEmpty());
         all_.apply(difference);
     }
@@ -341,7 +341,7 @@ TEST_F(ReservationsTest, OfTheConfigurationTakeOverRowsOfTheSameEndpoint) {
 
 TEST_F(ReservationsTest, OfTheConfigurationGiveWayToOwnersOfOtherOrigins) {
     reserve({.internal = anna});
-    const auto [difference, refused] =
+    const auto [difference, refused, invalid] =
         all_.configure(std::array{ReserveRequest{.internal = carl, .external_port = port(7)},
                                   ReserveRequest{.internal = ben}},
                        now);

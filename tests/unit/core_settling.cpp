@@ -96,5 +96,30 @@ TEST_F(SettlingTest, OrdersWhatHasGoneAgainUntilItIsDone) {
     EXPECT_THAT(settler_.orders.back().gone_addresses, IsEmpty());
 }
 
+// What came in while pinholes were away is looked for again after a failure, once.
+TEST_F(SettlingTest, JudgesAgainWhatItFailedToJudge) {
+    const auto were_away = [this] { return settler_.orders.back().pinholes_were_away; };
+    settling_.order_everything({}, {});
+    EXPECT_FALSE(were_away());
+    report({});
+    settling_.order_everything({}, {}, {}, {}, true, true);
+    EXPECT_TRUE(were_away());
+    report({}, "list the IPv6 flows");
+    settling_.order_everything({}, {});
+    EXPECT_TRUE(were_away());
+    report({}, "list the IPv6 flows");
+    settling_.order_everything({}, {});
+    EXPECT_TRUE(were_away());
+    report({});
+    settling_.order_everything({}, {});
+    EXPECT_FALSE(were_away());
+
+    settler_.report = SettleReport{settling_.ordered(), 0, {}};
+    settler_.report->early = true;
+    settling_.take_report();
+    settling_.order_everything({}, {});
+    EXPECT_TRUE(were_away()) << "packets were still on their way";
+}
+
 }  // namespace
 }  // namespace porthole

@@ -20,12 +20,19 @@ class FormerOwners {
     /// Nobody has left any contacts: they were all forgotten.
     void forget() { left_ = {}; }
 
+    /// What contacts are made from: a port on the WAN, or on an IPv6 host's own address.
+    struct Outside {
+        ProtocolPort port;
+        std::optional<Address> address = std::nullopt;
+        auto operator<=>(const Outside&) const = default;
+    };
+
   private:
     struct Left {
         Endpoint endpoint;
         std::optional<MacAddress> mac;  // of the host that an automatic row was made for
     };
-    std::map<ProtocolPort, Left> left_;
+    std::map<Outside, Left> left_;
 };
 
 }  // namespace porthole

@@ -19,7 +19,7 @@ struct Whereabouts {
     std::map<MacAddress, Address> of;
     /// Whose each address is.
     std::map<Address, MacAddress> holders;
-    /// All IPv6 addresses of hosts that have some.
+    /// All IPv6 addresses of hosts that have some, or had some so far.
     std::map<MacAddress, std::vector<Address>> ipv6_of = {};
     bool operator==(const Whereabouts&) const = default;
 };

@@ -64,6 +64,7 @@ struct ReservationDifference {
 struct ConfiguredDifference {
     ReservationDifference difference;
     std::vector<std::string> refused;  ///< "reservation[1]: …", what stands against it
+    bool invalid = false;              ///< something of it nobody can have, whoever else has what
 };
 
 /// The way to new automatic reservations, and who got none.

@@ -117,8 +117,8 @@ struct FirewallDifference {
     SetDifference<ProtocolPort> own_ports = {};
     SetDifference<Mapping> mappings = {};
     SetDifference<Pinhole> pinholes = {};
-    /// Also forget the contacts of all mappings: some of them may be another owner's than a port
-    /// now has. Those of a pinhole are its host's.
+    /// Also forget all contacts: some of them may be another owner's than a port or an IPv6
+    /// address now has.
     bool forget_contacts = false;
 
     [[nodiscard]] bool empty() const {
