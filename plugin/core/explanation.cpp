@@ -55,19 +55,19 @@ class Trace {
         find_owner();
         const auto wan = std::ranges::find(scope_.wans, result_.interface, &InterfaceName::text);
         if (wan == scope_.wans.end()) {
-            const bool ipv4 = packet_.source.address.family() == Family::ipv4;
             say("It leaves through {}, which is no WAN: {}.", result_.interface,
-                ipv4 ? "nothing is translated" : "who comes in there is not filtered");
+                is_ipv4() ? "nothing is translated" : "who comes in there is not filtered");
             return end(Verdict::stays_inside);
         }
         say("It leaves through {}, a WAN.", result_.interface);
         if (follows_flow()) return result_;
         say("Conntrack has no such flow yet, so the rules decide.");
-        packet_.source.address.family() == Family::ipv4 ? translate() : leave_as_it_is();
+        is_ipv4() ? translate() : leave_as_it_is();
         return result_;
     }
 
   private:
+    [[nodiscard]] bool is_ipv4() const { return packet_.source.address.family() == Family::ipv4; }
     template <typename... Values>
     void say(fmt::format_string<Values...> format, Values&&... values) {
         result_.steps.push_back(fmt::format(format, std::forward<Values>(values)...));
@@ -94,8 +94,7 @@ class Trace {
             to_text(flow->source), to_text(flow->destination),
             flow->answered ? "" : " (not answered)",
             to_text(own ? flow->shown : flow->destination));
-        const bool ipv4 = packet_.source.address.family() == Family::ipv4;
-        if (owner_ != nullptr && own && ipv4) judge_flow(*flow);
+        if (owner_ != nullptr && own && is_ipv4()) judge_flow(*flow);
         end(Verdict::follows_flow);
         return true;
     }
