@@ -114,19 +114,22 @@ struct FirewallTable::Content {
           mappings(firewall.mappings.size()),
           pinholes(firewall.pinholes.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
+          exempt(firewall.scope.exempt.size()),
           ports(firewall) {}
 
     // Whether a table of this shape can take the change.
     [[nodiscard]] bool has_room_for(const FirewallDifference& difference) const {
         const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
+        const bool exempts = size_after(exempt, difference.exempt) != 0;
         const auto holes = size_after(pinholes, difference.pinholes);
         return size_after(mappings, difference.mappings) + holes <= shape.capacity &&
-               masquerades == shape.masquerades;
+               masquerades == shape.masquerades && exempts == shape.exempts;
     }
     SetDifference<ProtocolPort> change(const FirewallDifference& difference) {
         mappings = size_after(mappings, difference.mappings);
         pinholes = size_after(pinholes, difference.pinholes);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
+        exempt = size_after(exempt, difference.exempt);
         return ports.change(difference);
     }
 
@@ -134,6 +137,7 @@ struct FirewallTable::Content {
     std::size_t mappings;
     std::size_t pinholes;
     std::size_t masquerade_wans;
+    std::size_t exempt;
     PortUse ports;
 };
 

@@ -13,20 +13,26 @@ namespace {
 
 using namespace chains;  // NOLINT(google-build-using-namespace)
 
+// A lookup that finds nothing costs what one costs that finds something: where nothing is exempt,
+// nobody asks.
+std::string match_not_exempt(Rule& rule, const Shape& shape) {
+    if (!shape.exempts) return {};
+    rule.ipv4_address(End::destination).not_in(sets::exempt);
+    return "ip daddr != @exempt ";
+}
+
 // What every flow must be that this chain translates: it leaves through a WAN, and neither comes
 // from the gateway itself (its sockets' flows come from no interface, its tunnels' from themselves)
-// nor goes to an exempt destination. The rule knows already that it is IPv4.
-Rule& translated(Rule& rule) {
-    return rule.meta_is_not(NFT_META_IIF, 0, 4)
+// nor goes to an exempt destination. The rule knows already that it is IPv4. Returns how nft writes
+// it, with a space behind it.
+std::string match_translated(Rule& rule, const Shape& shape) {
+    rule.meta_is_not(NFT_META_IIF, 0, 4)
         .meta(NFT_META_OIFNAME)
         .in(sets::wans)
         .ipv4_address(End::source)
-        .not_in(sets::wan_addresses)
-        .ipv4_address(End::destination)
-        .not_in(sets::exempt);
+        .not_in(sets::wan_addresses);
+    return "iif != 0 oifname @wans ip saddr != @wan-addresses " + match_not_exempt(rule, shape);
 }
-constexpr auto translated_text =
-    "iif != 0 oifname @wans ip saddr != @wan-addresses ip daddr != @exempt ";
 
 // A nat chain sees the first packet of a flow only: established flows do not pay for it. Each rule
 // begins with the lookup that the flows of others fail.
@@ -47,22 +53,21 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         .ipv4_address(End::source, Register::second)
         .port(End::source, Register::third)
         .in(sets::collided);
-    translated(collided)
-        .meta(NFT_META_L4PROTO)
+    const auto translated = match_translated(collided, shape);
+    collided.meta(NFT_META_L4PROTO)
         .in_anonymous(collided_protocols)
         .counter(counters::displaced)
         .masquerade_to(shape.pool)
-        .add_to(batch, "meta l4proto . ip saddr . th sport @collided " +
-                           std::string(translated_text) + to_pool);
+        .add_to(batch, "meta l4proto . ip saddr . th sport @collided " + translated + to_pool);
     if (shape.masquerades) {
         Rule others(source_nat);
         others.meta(NFT_META_OIFNAME).in(sets::masquerade_wans).ipv4();
-        translated(others)
-            .ipv4_address(End::source)
+        match_translated(others, shape);
+        others.ipv4_address(End::source)
             .in(sets::nat_sources)
             .masquerade()
-            .add_to(batch, "oifname @masquerade-wans " + std::string(translated_text) +
-                               "ip saddr @nat-sources masquerade");
+            .add_to(batch,
+                    "oifname @masquerade-wans " + translated + "ip saddr @nat-sources masquerade");
     }
 
     // A rule for each protocol takes an owner's packet past two lookups less than one for both.
@@ -74,17 +79,13 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
             .port(End::source, Register::third)
             .map(sets::exact, Register::fifth);
         // No gateway has a mapping: two questions less than for others.
-        owned.meta(NFT_META_OIFNAME)
-            .in(sets::wans)
-            .ipv4_address(End::destination)
-            .not_in(sets::exempt)
-            .ipv4_address(End::source)
-            .in(sets::nat_sources);
+        owned.meta(NFT_META_OIFNAME).in(sets::wans);
+        const auto not_exempt = match_not_exempt(owned, shape);
+        owned.ipv4_address(End::source).in(sets::nat_sources);
         const auto timeout = set_timeout(owned, shape, protocol);
         owned.masquerade_to_port(Register::fifth)
-            .add_to(batch, "meta l4proto " + to_text(protocol) +
-                               " oifname @wans ip daddr != @exempt ip saddr @nat-sources " +
-                               timeout +
+            .add_to(batch, "meta l4proto " + to_text(protocol) + " oifname @wans " + not_exempt +
+                               "ip saddr @nat-sources " + timeout +
                                "masquerade to :meta l4proto . ip saddr . th sport map @exact");
     }
     if (shape.watched) {
@@ -93,11 +94,11 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         constexpr std::uint16_t packets_at_once = 16;
         Rule watched(reserved);
         watched.ipv4().protocol_is(Protocol::udp).port_in(End::source, *shape.watched);
-        translated(watched)
-            .ipv4_address(End::source)
+        match_translated(watched, shape);
+        watched.ipv4_address(End::source)
             .in(sets::nat_sources)
             .log(watch_group, headers, packets_at_once)
-            .add_to(batch, "udp sport " + to_text(*shape.watched) + " " + translated_text +
+            .add_to(batch, "udp sport " + to_text(*shape.watched) + " " + translated +
                                "ip saddr @nat-sources log group " + std::to_string(watch_group) +
                                " snaplen 64 queue-threshold 16");
     }
@@ -109,15 +110,15 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
             .port(End::source, Register::second)
             .in(set)
             .ipv4();
-        translated(displaced)
-            .ipv4_address(End::source)
+        match_translated(displaced, shape);
+        displaced.ipv4_address(End::source)
             .in(sets::nat_sources)
             .meta(NFT_META_L4PROTO)
             .in_anonymous(id)
             .counter(counters::displaced)
             .masquerade_to(shape.pool)
-            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " " +
-                               std::string(translated_text) + "ip saddr @nat-sources " + to_pool);
+            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " " + translated +
+                               "ip saddr @nat-sources " + to_pool);
     }
 }
 

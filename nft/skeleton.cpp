@@ -349,6 +349,7 @@ Shape shape_for(const Firewall& firewall, bool timeouts) {
     const auto reserved = firewall.mappings.size() + firewall.pinholes.size();
     return {.pool = scope.pool,
             .masquerades = !scope.masquerade_wans.empty(),
+            .exempts = !scope.exempt.empty(),
             .pinholes = !firewall.pinholes.empty(),
             .watched = scope.watched,
             .capacity = reserved <= usual_capacity && few_watched ? usual_capacity : any_number,

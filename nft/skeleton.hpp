@@ -22,6 +22,7 @@ constexpr auto contacts_refused = "contacts-refused";
 struct Shape {
     PortRange pool = default_pool;                    ///< what displaced flows leave from
     bool masquerades = false;                         ///< has a rule for the other flows
+    bool exempts = false;                             ///< some destinations are never translated
     bool pinholes = false;                            ///< has sets and rules for IPv6 hosts
     std::optional<PortRange> watched = std::nullopt;  ///< UDP; new flows from there are logged
     std::uint32_t capacity = 0;  ///< how many mappings and pinholes there is room for
