@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "types/sorted.hpp"
+
 namespace porthole {
 namespace {
 
@@ -32,8 +34,8 @@ struct Meaning {
         if (!claimed || row.state != ReservationState::waiting) add(row);
     }
     void sort() {
-        std::ranges::sort(mappings);
-        std::ranges::sort(pinholes);
+        sort_unless_sorted(mappings);
+        sort_unless_sorted(pinholes);
     }
 };
 

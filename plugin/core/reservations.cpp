@@ -407,9 +407,9 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
         const bool taken = is_translated(row.internal)
                                ? find(row.internal.protocol, row.external_port) != nullptr
                                : row.external_port != row.internal.port;
-        const bool known = find(row.id) != nullptr || owner(row.internal) != nullptr || taken;
-        if (known || row.id == nobody || row.id >= next_id) contradict(row);
-        apply({{}, {std::move(row)}});
+        const bool followed_there = by_address_.contains(row.internal);
+        if (taken || followed_there || row.id == nobody || row.id >= next_id) contradict(row);
+        if (!add(row)) contradict(row);
     }
     next_id_ = next_id;
 }
@@ -630,32 +630,38 @@ void Reservations::set_state(std::span<const ReservationId> ids, ReservationStat
     }
 }
 
+void Reservations::set_owner(const Reservation& row, ReservationId id) {
+    if (!is_translated(row.internal)) return;
+    auto& owners = by_external_.at(index_of(row.internal.protocol));
+    if (owners.empty()) owners.resize(port_count, nobody);
+    owners[row.external_port.value()] = id;
+}
+
+bool Reservations::add(const Reservation& row) {
+    const auto& [id, added] = *rows_.emplace_hint(rows_.end(), row.id, row);
+    const bool is_new = by_internal_.insert(&added).second;
+    if (row.expires != never) by_expiry_.emplace(row.expires, id);
+    set_owner(row, id);
+    pinholes_ += pinholes_of(row);
+    if (row.origin == Origin::automatic) claims_.insert(claims_.end(), id);
+    for (const auto& place : located(row)) by_address_.emplace(place, id);
+    if (known_by_mac(row.internal)) followers_.insert(id);
+    next_id_ = std::max(next_id_, ReservationId{number(id) + 1});
+    return is_new;
+}
+
 void Reservations::apply(const ReservationDifference& difference) {
-    const auto slot = [this](const Reservation& row) -> ReservationId& {
-        auto& owners = by_external_.at(index_of(row.internal.protocol));
-        if (owners.empty()) owners.resize(port_count, nobody);
-        return owners[row.external_port.value()];
-    };
     for (const auto& row : difference.before) {
         by_internal_.erase(by_internal_.find(row.internal));
         for (const auto& place : located(row)) by_address_.erase(place);
         followers_.erase(row.id);
         if (row.expires != never) by_expiry_.erase({row.expires, row.id});
-        if (is_translated(row.internal)) slot(row) = nobody;
+        set_owner(row, nobody);
         pinholes_ -= pinholes_of(row);
         claims_.erase(row.id);
         rows_.erase(row.id);
     }
-    for (const auto& row : difference.after) {
-        if (row.expires != never) by_expiry_.emplace(row.expires, row.id);
-        if (is_translated(row.internal)) slot(row) = row.id;
-        pinholes_ += pinholes_of(row);
-        if (row.origin == Origin::automatic) claims_.insert(claims_.end(), row.id);
-        for (const auto& place : located(row)) by_address_.emplace(place, row.id);
-        if (known_by_mac(row.internal)) followers_.insert(row.id);
-        by_internal_.insert(&rows_.emplace_hint(rows_.end(), row.id, row)->second);
-        next_id_ = std::max(next_id_, ReservationId{number(row.id) + 1});
-    }
+    for (const auto& row : difference.after) add(row);
 }
 
 const Reservation* Reservations::find(ReservationId id) const {

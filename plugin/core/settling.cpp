@@ -10,7 +10,7 @@ namespace porthole {
 
 void Settling::order(const SetDifference<Mapping>& mappings, const SetDifference<Pinhole>& pinholes,
                      const Scope& scope, std::vector<ReservationId> rows) {
-    std::ranges::sort(rows);
+    sort_unless_sorted(rows);
     open_.push_back({++ordered_, std::move(rows)});
     if (!mappings.removed.empty()) gone_.push_back({ordered_, mappings.removed, {}});
     settler_.settle(
@@ -21,7 +21,7 @@ void Settling::order_everything(Firewall firewall, std::vector<ReservationId> ro
                                 const std::vector<Mapping>& removed,
                                 const std::vector<Address>& gone_addresses, bool gap,
                                 bool pinholes_were_away) {
-    std::ranges::sort(rows);
+    sort_unless_sorted(rows);
     open_.push_back({++ordered_, std::move(rows)});
     Gone gone{ordered_, removed, gone_addresses};
     for (const auto& [ticket, before, addresses] : gone_) {

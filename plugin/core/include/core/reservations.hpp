@@ -200,6 +200,9 @@ class Reservations {
     }
 
   private:
+    bool add(const Reservation& row);  // false: its endpoint, or its id, was there already
+    void set_owner(const Reservation& row, ReservationId id);
+
     std::map<ReservationId, Reservation> rows_;
     struct ByInternal {
         using is_transparent = void;
