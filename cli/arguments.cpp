@@ -107,6 +107,8 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     const auto details = [](Description& command, Dictionary& dictionary) {
         command.port(dictionary, "external-port", "The port on the WAN");
+        command.text(dictionary, "external-address", "A",
+                     "The one address of the WAN to have it on; any: all of them");
         command.text(dictionary, "filtering", "MODE",
                      "Who reaches it: address-dependent, address-and-port-dependent or "
                      "endpoint-independent");

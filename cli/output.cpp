@@ -38,17 +38,17 @@ std::string time_text(std::int64_t seconds) {
     return fmt::format("{:%FT%TZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
+// The port, behind the address where it is one of several.
+std::string outside(const Row& row) {
+    const auto address = row.extras.find("external-address");
+    const auto port = std::to_string(row.external_port);
+    return address == row.extras.end() ? port : address->second.get<std::string>() + ":" + port;
+}
+
 Cells cells(const Row& row) {
-    return {std::to_string(row.id),
-            row.host,
-            row.protocol,
-            std::to_string(row.internal_port),
-            std::to_string(row.external_port),
-            row.filtering,
-            row.origin,
-            row.state,
-            time_text(row.expires),
-            row.comment};
+    return {std::to_string(row.id), row.host,      row.protocol, std::to_string(row.internal_port),
+            outside(row),           row.filtering, row.origin,   row.state,
+            time_text(row.expires), row.comment};
 }
 
 // Code points: every byte but those that continue one.

@@ -27,6 +27,9 @@ Dictionary extras(const Reservation& row, const Hosts& hosts) {
     if (!row.ipv6_addresses.empty()) {
         dictionary["ipv6-addresses"] = to_texts<Address>(row.ipv6_addresses);
     }
+    if (const auto address = row.external_address.fixed()) {
+        dictionary["external-address"] = to_text(*address);
+    }
     const auto& name = hosts.name_of(row.internal.host);
     if (!name.empty()) dictionary["host-name"] = name;
     return dictionary;

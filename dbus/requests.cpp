@@ -109,8 +109,9 @@ ReserveCall parse_reserve(const std::string& host, const std::string& protocol,
                           std::uint16_t internal_port, const Dictionary& options) {
     ReserveRequest request{.internal = parse_endpoint(host, protocol, internal_port)};
     Reader reader(options);
-    for (const auto* key : {"wan", "external-address"}) reader.refuse(key);
+    reader.refuse("wan");
     request.external_port = reader.port("external-port");
+    request.external_address = reader.parsed<ExternalAddress>("external-address");
     request.on_conflict = reader.parsed<OnConflict>("on-conflict").value_or(OnConflict::fail);
     request.filtering = reader.parsed<Filtering>("filtering");
     request.lifetime = unless_zero(reader.lifetime());
@@ -145,6 +146,7 @@ ChangeCall parse_change(std::uint64_t id, const Dictionary& changes, const Dicti
     Reader reader(changes);
     ReservationChanges wanted;
     wanted.external_port = reader.port("external-port");
+    wanted.external_address = reader.parsed<ExternalAddress>("external-address");
     wanted.filtering = reader.parsed<Filtering>("filtering");
     wanted.lifetime = reader.lifetime();
     wanted.comment = reader.parsed<Comment>("comment");

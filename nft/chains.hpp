@@ -21,6 +21,8 @@ constexpr auto inbound = "inbound";
 constexpr auto sent_on = "sent-on";
 constexpr auto hairpin = "hairpin";
 constexpr auto unsolicited = "unsolicited";
+constexpr auto fixed_inbound = "fixed-inbound";
+constexpr auto fixed_learning = "fixed-learning";
 constexpr auto pinhole = "pinhole";
 constexpr auto open_pinhole = "open-pinhole";
 constexpr auto pinhole_learning = "pinhole-learning";
@@ -50,7 +52,18 @@ enum ProtocolSet : std::uint32_t {
     let_in_protocols = end_of_usual_protocol_sets,
     passed_protocols,
     pinhole_learnt_protocols,
-    end_of_protocol_sets,
+    end_of_pinhole_protocol_sets,
+    // Of the rules for fixed external addresses.
+    fixed_protocols = end_of_pinhole_protocol_sets,
+    fixed_owners_protocols,
+    fixed_learnt_protocols,
+    fixed_neighbour_protocols,
+    fixed_open_protocols,
+    fixed_contacted_protocols,
+    fixed_hairpin_protocols,
+    fixed_hairpin_owner_protocols,
+    fixed_hairpin_displaced_protocols,
+    end_of_fixed_protocol_sets,
 };
 
 }  // namespace porthole::nft

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "contacts.hpp"
 
-#include <array>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include <arpa/inet.h>
@@ -21,19 +21,24 @@ constexpr std::chrono::milliseconds last_moment{2000};
 
 // Protocol and port take four bytes each.
 constexpr std::size_t key_length = 4 + 4 + 4;
+constexpr std::size_t fixed_key_length = 4 + 4 + 4 + 4;
 constexpr std::size_t pinhole_key_length = 4 + 16 + 16 + 4;
 
-// protocol . remote . external port, or protocol . remote . host . port
+// protocol . remote . external port, protocol . remote . external address . port, or
+// protocol . remote . host . port
 std::optional<Contact> decode_key(std::span<const std::uint8_t> key) {
     const bool of_pinhole = key.size() == pinhole_key_length;
-    if (key.size() != key_length && !of_pinhole) return std::nullopt;
+    const bool fixed = key.size() == fixed_key_length;
+    if (key.size() != key_length && !fixed && !of_pinhole) return std::nullopt;
+    const std::size_t length = of_pinhole ? 16 : 4;  // of an address
     std::uint16_t number = 0;
     std::memcpy(&number, &key[key.size() - 4], sizeof(number));
     const auto port = Port::from(ntohs(number));
-    const auto remote = Address::from_bytes(key.subspan(4, of_pinhole ? 16 : 4));
+    const auto remote = Address::from_bytes(key.subspan(4, length));
     if (!port || !remote) return std::nullopt;
-    const auto host = of_pinhole ? Address::from_bytes(key.subspan(20, 16)) : std::nullopt;
-    return Contact{{Protocol{key[0]}, *port}, *remote, host};
+    const auto at =
+        of_pinhole || fixed ? Address::from_bytes(key.subspan(4 + length, length)) : std::nullopt;
+    return Contact{{Protocol{key[0]}, *port}, *remote, at};
 }
 
 KnownContacts list(netlink::Connection& connection, const char* set) {
@@ -55,6 +60,10 @@ KnownContacts list_contacts(netlink::Connection& connection) {
     return list(connection, sets::contacts);
 }
 
+KnownContacts list_fixed_contacts(netlink::Connection& connection) {
+    return list(connection, sets::fixed_contacts);
+}
+
 KnownContacts list_pinhole_contacts(netlink::Connection& connection) {
     return list(connection, sets::pinhole_contacts);
 }
@@ -64,18 +73,14 @@ std::optional<netlink::FinalizedBatch> encode_renewal(std::span<const Contact> w
                                                       const KnownContacts& known) {
     std::vector<Contact> old;
     std::vector<Contact> added;
-    const auto of_pinhole = [](const Contact& contact) { return contact.host.has_value(); };
-    std::array<std::size_t, 2> room{most_contacts, most_contacts};
-    for (const auto& [contact, expires] : known) {
-        auto& left = room.at(of_pinhole(contact) ? 1 : 0);
-        if (left != 0) --left;
-    }
+    std::map<std::string_view, std::size_t> taken;  // by set
+    for (const auto& [contact, expires] : known) ++taken[set_of(contact)];
     for (const auto& contact : wanted) {
         const auto found = known.find(contact);
         if (found == known.end()) {
-            auto& left = room.at(of_pinhole(contact) ? 1 : 0);
-            if (left == 0) continue;
-            --left;
+            auto& used = taken[set_of(contact)];
+            if (used >= most_contacts) continue;
+            ++used;
             added.push_back(contact);
         } else if (found->second >= last_moment && found->second < good_while) {
             old.push_back(contact);

@@ -17,6 +17,8 @@ using KnownContacts = std::map<Contact, std::chrono::milliseconds>;
 
 /// Asks the kernel for those of mappings; none where there is no table. Throws KernelFailure.
 KnownContacts list_contacts(netlink::Connection& connection);
+/// The same for those of mappings with fixed external addresses.
+KnownContacts list_fixed_contacts(netlink::Connection& connection);
 /// The same for those of pinholes.
 KnownContacts list_pinhole_contacts(netlink::Connection& connection);
 

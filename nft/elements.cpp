@@ -105,52 +105,63 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
     }
 }
 
+// Where the mapping is outside, as keys and values have it: with its address where that is fixed.
+Key& add_outside(Key& key, const Mapping& mapping) {
+    if (const auto address = mapping.external_address.fixed()) key.field(*address);
+    return key.field(mapping.external_port);
+}
+
+std::string outside_text(const Mapping& mapping) {
+    const auto address = mapping.external_address.fixed();
+    return (address ? to_text(*address) + " . " : std::string()) + to_text(mapping.external_port);
+}
+
+std::string inside_text(const Mapping& mapping) {
+    return to_text(*mapping.host) + " . " + to_text(mapping.internal_port);
+}
+
 Element exact_element(const Mapping& mapping) {
     Element element;
     element.key.field(mapping.protocol).field(*mapping.host).field(mapping.internal_port);
-    element.data.emplace().field(mapping.external_port).cut(2);
+    add_outside(element.data.emplace(), mapping);
+    if (mapping.external_address.is_any()) element.data->cut(2);
     return element;
 }
 
 std::string exact_text(const Mapping& mapping) {
-    return to_text(mapping.protocol) + " . " + to_text(*mapping.host) + " . " +
-           to_text(mapping.internal_port) + " : " + to_text(mapping.external_port);
+    return to_text(mapping.protocol) + " . " + inside_text(mapping) + " : " + outside_text(mapping);
 }
 
 Element exact_flow_element(const Mapping& mapping) {
     Element element;
-    element.key.field(mapping.protocol)
-        .field(*mapping.host)
-        .field(mapping.internal_port)
-        .field(mapping.external_port);
+    element.key.field(mapping.protocol).field(*mapping.host).field(mapping.internal_port);
+    add_outside(element.key, mapping);
     return element;
 }
 
 std::string exact_flow_text(const Mapping& mapping) {
-    return to_text(mapping.protocol) + " . " + to_text(*mapping.host) + " . " +
-           to_text(mapping.internal_port) + " . " + to_text(mapping.external_port);
+    return to_text(mapping.protocol) + " . " + inside_text(mapping) + " . " + outside_text(mapping);
 }
 
 Element owner_element(const Mapping& mapping) {
     Element element;
-    element.key.field(mapping.protocol).field(mapping.external_port);
+    add_outside(element.key.field(mapping.protocol), mapping);
     element.data.emplace().field(*mapping.host).field(mapping.internal_port);
     return element;
 }
 
 std::string owner_text(const Mapping& mapping) {
-    return to_text(mapping.protocol) + " . " + to_text(mapping.external_port) + " : " +
-           to_text(*mapping.host) + " . " + to_text(mapping.internal_port);
+    return to_text(mapping.protocol) + " . " + outside_text(mapping) + " : " + inside_text(mapping);
 }
 
-Element host_port_element(const Mapping& mapping) {
+Element port_element(const Mapping& mapping) {
     Element element;
-    element.key.field(mapping.protocol).field(mapping.external_port);
+    add_outside(element.key.field(mapping.protocol), mapping);
     return element;
 }
 
-std::string host_port_text(const Mapping& mapping) {
-    return to_text(mapping.protocol) + " . " + to_text(mapping.external_port);
+std::string port_text(const Mapping& mapping) {
+    return to_text(mapping.protocol) + " . " + outside_text(mapping);
 }
 
 Element pinhole_element(const Pinhole& pinhole) {
@@ -167,14 +178,14 @@ std::string pinhole_text(const Pinhole& pinhole) {
 Element contact_element(const Contact& contact) {
     Element element;
     element.key.field(contact.external.protocol).field(contact.remote);
-    if (contact.host) element.key.field(*contact.host);
+    if (contact.at) element.key.field(*contact.at);
     element.key.field(contact.external.port);
     return element;
 }
 
 std::string contact_text(const Contact& contact) {
     return to_text(contact.external.protocol) + " . " + to_text(contact.remote) + " . " +
-           (contact.host ? to_text(*contact.host) + " . " : "") + to_text(contact.external.port);
+           (contact.at ? to_text(*contact.at) + " . " : "") + to_text(contact.external.port);
 }
 
 Element interface_element(const InterfaceName& name) {
@@ -211,9 +222,8 @@ std::vector<Boundary> boundaries(std::span<const Network> networks) {
     return result;
 }
 
-}  // namespace
-
-void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings) {
+void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings,
+                   const MappingSets& sets) {
     const auto away = [](const Mapping& mapping) { return !mapping.host; };
     std::vector<Mapping> found;
     auto present = mappings;
@@ -221,24 +231,35 @@ void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> ma
         std::ranges::remove_copy_if(mappings, std::back_inserter(found), away);
         present = found;
     }
-    edit_elements<Mapping>(batch, edit, sets::exact, 0, present, exact_element, exact_text);
-    edit_elements<Mapping>(batch, edit, sets::exact_flows, 0, present, exact_flow_element,
+    edit_elements<Mapping>(batch, edit, sets.exact, 0, present, exact_element, exact_text);
+    edit_elements<Mapping>(batch, edit, sets.exact_flows, 0, present, exact_flow_element,
                            exact_flow_text);
-    edit_elements<Mapping>(batch, edit, sets::owners, 0, present, owner_element, owner_text);
-    edit_elements<Mapping>(batch, edit, sets::host_ports, 0, mappings, host_port_element,
-                           host_port_text);
+    edit_elements<Mapping>(batch, edit, sets.owners, 0, present, owner_element, owner_text);
+    edit_elements<Mapping>(batch, edit, sets.ports, 0, mappings, port_element, port_text);
     const auto edit_those = [&](const char* set, const auto& have) {
-        std::vector<ProtocolPort> ports;
-        for (const auto& mapping : mappings) {
-            if (!have(mapping.filtering)) continue;
-            ports.push_back({mapping.protocol, mapping.external_port});
-        }
-        edit_ports(batch, edit, set, ports);
+        std::vector<Mapping> those;
+        std::ranges::copy_if(mappings, std::back_inserter(those), have, &Mapping::filtering);
+        edit_elements<Mapping>(batch, edit, set, 0, those, port_element, port_text);
     };
-    edit_those(sets::endpoint_independent,
+    edit_those(sets.endpoint_independent,
                [](Filtering filtering) { return filtering == Filtering::endpoint_independent; });
-    edit_those(sets::without_contacts,
+    edit_those(sets.without_contacts,
                [](Filtering filtering) { return filtering != Filtering::address_dependent; });
+}
+
+}  // namespace
+
+void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings) {
+    const auto is_fixed = [](const Mapping& mapping) { return !mapping.external_address.is_any(); };
+    if (std::ranges::none_of(mappings, is_fixed)) {
+        return edit_mappings(batch, edit, mappings, any_address_sets);
+    }
+    std::vector<Mapping> fixed;
+    std::vector<Mapping> others;
+    std::ranges::partition_copy(mappings, std::back_inserter(fixed), std::back_inserter(others),
+                                is_fixed);
+    edit_mappings(batch, edit, others, any_address_sets);
+    edit_mappings(batch, edit, fixed, fixed_address_sets);
 }
 
 void edit_pinholes(netlink::Batch& batch, Edit edit, std::span<const Pinhole> pinholes) {
@@ -255,14 +276,18 @@ void edit_pinholes(netlink::Batch& batch, Edit edit, std::span<const Pinhole> pi
 }
 
 void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts) {
-    for (const bool of_pinholes : {false, true}) {
+    for (const auto* set : {sets::contacts, sets::fixed_contacts, sets::pinhole_contacts}) {
         std::vector<Contact> those;
-        std::ranges::copy_if(contacts, std::back_inserter(those), [&](const Contact& contact) {
-            return contact.host.has_value() == of_pinholes;
+        std::ranges::copy_if(contacts, std::back_inserter(those), [set](const Contact& contact) {
+            return std::string_view(set_of(contact)) == set;
         });
-        edit_elements<Contact>(batch, edit, of_pinholes ? sets::pinhole_contacts : sets::contacts,
-                               0, those, contact_element, contact_text);
+        edit_elements<Contact>(batch, edit, set, 0, those, contact_element, contact_text);
     }
+}
+
+const char* set_of(const Contact& contact) {
+    if (!contact.at) return sets::contacts;
+    return contact.at->family() == Family::ipv4 ? sets::fixed_contacts : sets::pinhole_contacts;
 }
 
 void flush(netlink::Batch& batch, const char* set) {

@@ -32,6 +32,14 @@ constexpr auto nat_sources = "nat-sources";
 constexpr auto exempt = "exempt";
 constexpr auto wan_addresses = "wan-addresses";
 constexpr auto collided = "collided";  ///< protocol . source . source port that the guard stopped
+// Of those that are bound to one of the WANs' addresses, which is in the keys, too:
+constexpr auto fixed = "fixed";  ///< protocol . source . source port : external address . port
+constexpr auto fixed_flows = "fixed-flows";    ///< the keys of `fixed` with their values joined
+constexpr auto fixed_owners = "fixed-owners";  ///< protocol . external address . port : …
+constexpr auto fixed_ports = "fixed-ports";    ///< the keys of `fixed-owners`
+constexpr auto fixed_endpoint_independent = "fixed-endpoint-independent";
+constexpr auto fixed_without_contacts = "fixed-without-contacts";
+constexpr auto fixed_contacts = "fixed-contacts";  ///< protocol . remote . external address . port
 // Of IPv6 hosts:
 constexpr auto pinholes = "pinholes";  ///< protocol . host . port
 /// The same, of those only whose filtering is endpoint-independent.
@@ -44,6 +52,25 @@ constexpr auto undelivered_pinholes = "undelivered-pinholes";
 constexpr auto pinhole_learners = "pinhole-learners";  ///< host: how many contacts it has made
 }  // namespace sets
 
+/// The sets that mappings are in.
+struct MappingSets {
+    const char* exact;
+    const char* exact_flows;
+    const char* owners;
+    const char* ports;
+    const char* endpoint_independent;
+    const char* without_contacts;
+};
+inline constexpr MappingSets any_address_sets{
+    sets::exact,      sets::exact_flows,          sets::owners,
+    sets::host_ports, sets::endpoint_independent, sets::without_contacts};
+inline constexpr MappingSets fixed_address_sets{sets::fixed,
+                                                sets::fixed_flows,
+                                                sets::fixed_owners,
+                                                sets::fixed_ports,
+                                                sets::fixed_endpoint_independent,
+                                                sets::fixed_without_contacts};
+
 /// So long a contact lasts that nobody renews. Flows that live longer than it have it renewed.
 constexpr std::chrono::seconds contact_lifetime{600};
 /// A host makes so many contacts at once, and then so many a second: within a lifetime, as many as
@@ -54,7 +81,7 @@ static_assert(contacts_at_once + contacts_per_second * contact_lifetime.count() 
               most_contacts_of_a_host);
 /// Whoever was not let through once is tried again within this time, or does not matter any more.
 constexpr std::chrono::seconds undelivered_lifetime{3600};
-/// Of all hosts together, for each of the two sets of contacts.
+/// Of all hosts together, for each of the three sets of contacts.
 constexpr std::uint32_t most_contacts = 131072;
 
 enum class Edit : std::uint8_t {
@@ -75,6 +102,8 @@ void edit_networks(netlink::Batch& batch, Edit edit, const char* set,
                    std::span<const Network> networks);
 void edit_addresses(netlink::Batch& batch, Edit edit, const char* set,
                     std::span<const Address> addresses);
+/// The set that this contact is in.
+const char* set_of(const Contact& contact);
 /// They last for contact_lifetime.
 void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts);
 /// Removes all elements, however many there are.

@@ -53,15 +53,17 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
 // listens, the kernel writes a notification for each of them, and keeps all of them until the end.
 constexpr std::size_t many = 2000;
 
-// `pinholes`: the shape of a table that has got no place for them yet; `has_pinholes`: it has.
+// `pinholes`: the shape of a table that has got no place for them yet; `has_pinholes`: it has;
+// `fixed`: it has one for fixed external addresses.
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
                                           const SetDifference<ProtocolPort>& ports,
-                                          bool has_pinholes = false,
+                                          bool has_pinholes = false, bool fixed = false,
                                           const std::optional<Shape>& pinholes = std::nullopt) {
     auto batch = transaction();
     if (pinholes) add_pinhole_skeleton(batch, *pinholes);
     if (difference.forget_contacts) flush(batch, sets::contacts);
     if (difference.forget_contacts && has_pinholes) flush(batch, sets::pinhole_contacts);
+    if (difference.forget_contacts && fixed) flush(batch, sets::fixed_contacts);
     for (const auto edit : {Edit::remove, Edit::add}) {
         edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
         edit_interfaces(batch, edit, sets::masquerade_wans, part(difference.masquerade_wans, edit));
@@ -112,6 +114,7 @@ struct FirewallTable::Content {
     explicit Content(const Firewall& firewall)
         : shape(shape_for(firewall)),
           mappings(firewall.mappings.size()),
+          fixed(count_fixed(firewall.mappings)),
           pinholes(firewall.pinholes.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
           exempt(firewall.scope.exempt.size()),
@@ -121,12 +124,19 @@ struct FirewallTable::Content {
     [[nodiscard]] bool has_room_for(const FirewallDifference& difference) const {
         const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
         const bool exempts = size_after(exempt, difference.exempt) != 0;
+        const bool has_fixed = fixed_after(difference) != 0;
         const auto holes = size_after(pinholes, difference.pinholes);
         return size_after(mappings, difference.mappings) + holes <= shape.capacity &&
-               masquerades == shape.masquerades && exempts == shape.exempts;
+               masquerades == shape.masquerades && exempts == shape.exempts &&
+               has_fixed == shape.fixed;
+    }
+    [[nodiscard]] std::size_t fixed_after(const FirewallDifference& difference) const {
+        return fixed + count_fixed(difference.mappings.added) -
+               count_fixed(difference.mappings.removed);
     }
     SetDifference<ProtocolPort> change(const FirewallDifference& difference) {
         mappings = size_after(mappings, difference.mappings);
+        fixed = fixed_after(difference);
         pinholes = size_after(pinholes, difference.pinholes);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
         exempt = size_after(exempt, difference.exempt);
@@ -135,6 +145,7 @@ struct FirewallTable::Content {
 
     Shape shape;
     std::size_t mappings;
+    std::size_t fixed;  // of them
     std::size_t pinholes;
     std::size_t masquerade_wans;
     std::size_t exempt;
@@ -182,7 +193,8 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
         if (!has_timeouts_) pinholes->udp_timeout.reset();
     }
     try {
-        execute(encode_difference(difference, ports, content_->shape.pinholes, pinholes),
+        execute(encode_difference(difference, ports, content_->shape.pinholes,
+                                  content_->shape.fixed, pinholes),
                 can_be_quiet(size_of(difference.mappings) + size_of(difference.pinholes)));
     } catch (const netlink::BatchFailure& failure) {
         content_->change(difference.inverse());
@@ -250,6 +262,7 @@ void FirewallTable::remember(std::span<const Contact> contacts) {
 void FirewallTable::renew(std::span<const Contact> contacts) {
     if (contacts.empty()) return;
     auto known = list_contacts(connection_);
+    if (content_->shape.fixed) known.merge(list_fixed_contacts(connection_));
     if (content_->shape.pinholes) known.merge(list_pinhole_contacts(connection_));
     if (auto batch = encode_renewal(contacts, known)) {
         execute(*std::move(batch), can_be_quiet(contacts.size()));

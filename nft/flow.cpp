@@ -121,19 +121,30 @@ void FlowJudge::follow(const SettleOrder& order) {
     const auto port = [](const Mapping& mapping) {
         return port_key(mapping.protocol, mapping.external_port.value());
     };
+    const auto outside = [](const Mapping& mapping) {
+        const auto address = mapping.external_address.fixed();
+        return FlowEnd{address ? address->v4_value() : 0, mapping.external_port.value()};
+    };
     for (const auto& mapping : order.mappings.removed) {
         if (mapping.host) {
             external_ports_.erase(endpoint(mapping));
-            removed_.insert({endpoint(mapping), mapping.external_port.value()});
+            removed_.insert({endpoint(mapping), outside(mapping)});
         }
-        taken_.erase(port(mapping));
+        mapping.external_address.is_any()
+            ? taken_.erase(port(mapping))
+            : taken_on_one_.erase({mapping.protocol, outside(mapping)});
     }
     for (const auto& mapping : order.mappings.added) {
         if (mapping.host) {
-            external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed};
-            removed_.erase({endpoint(mapping), mapping.external_port.value()});
+            external_ports_[endpoint(mapping)] = {mapping.external_port.value(), mapping.claimed,
+                                                  outside(mapping).address};
+            removed_.erase({endpoint(mapping), outside(mapping)});
         }
-        taken_[port(mapping)] = mapping.claimed;
+        if (mapping.external_address.is_any()) {
+            taken_[port(mapping)] = mapping.claimed;
+        } else {
+            taken_on_one_.insert({mapping.protocol, outside(mapping)});
+        }
     }
     looks_ |= order.look;
     scope_ = order.scope;
@@ -147,13 +158,26 @@ void FlowJudge::follow(const SettleOrder& order) {
     }
 }
 
+const FlowJudge::Owned* FlowJudge::owned_by(Protocol protocol, const FlowEnd& host) const {
+    const auto found = external_ports_.find(endpoint_key(protocol, host));
+    return found != external_ports_.end() ? &found->second : nullptr;
+}
+
+bool FlowJudge::is_taken(Protocol protocol, const FlowEnd& outside) const {
+    return wan_addresses_.contains(outside.address) &&
+           (taken_.contains(port_key(protocol, outside.port)) ||
+            taken_on_one_.contains({protocol, outside}));
+}
+
 FlowVerdict FlowJudge::judge(const Flow& flow) const {
     const auto is_wan = [this](const FlowEnd& end) { return wan_addresses_.contains(end.address); };
-    const auto is_taken = [&](const FlowEnd& end) {
-        return is_wan(end) && taken_.contains(port_key(flow.protocol, end.port));
-    };
-    const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.original.source));
-    if (owned != external_ports_.end()) return judge_owners(flow, owned->second);
+    if (const auto* owned = owned_by(flow.protocol, flow.original.source)) {
+        const auto fixed = owned->external_address;
+        if (fixed == 0 || wan_addresses_.contains(fixed)) return judge_owners(flow, *owned);
+        // While no WAN has its address, the owner is like anybody else, but what still shows that
+        // address goes nowhere.
+        if (flow.reply.destination.address == fixed) return FlowVerdict::wrong_if_through_wan;
+    }
 
     // The gateway's flows from its own ports leave from there; its others are its own business.
     const auto is_own = [&](const FlowEnd& end) {
@@ -165,8 +189,9 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     }
     // Another host's flow that left from such a port.
     const auto& shown = flow.reply.destination;
-    if (flow.source_translated() && is_taken(shown)) {
-        const bool claimed = taken_.at(port_key(flow.protocol, shown.port));
+    if (flow.source_translated() && is_taken(flow.protocol, shown)) {
+        const auto taken = taken_.find(port_key(flow.protocol, shown.port));
+        const bool claimed = taken != taken_.end() && taken->second;
         return claimed && flow.seen_reply ? FlowVerdict::overloads_claim : FlowVerdict::wrong;
     }
     if (flow.source_translated() && is_own(shown)) {
@@ -175,7 +200,8 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     if (is_sent_to_former_owner(flow)) return FlowVerdict::wrong;
     // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
     // a service of the gateway's, where it was sent on it is somebody's port forward.
-    const bool unsolicited = is_taken(flow.original.destination) && !flow.destination_translated();
+    const bool unsolicited =
+        is_taken(flow.protocol, flow.original.destination) && !flow.destination_translated();
     if (!unsolicited) return FlowVerdict::fine;
     return flow.seen_reply ? FlowVerdict::answered : FlowVerdict::wrong;
 }
@@ -187,23 +213,23 @@ bool FlowJudge::is_owners(const Flow& flow) const {
 // What the rules have sent on by a mapping that is no more, or from an address that is.
 bool FlowJudge::is_sent_to_former_owner(const Flow& flow) const {
     if (!flow.destination_translated()) return false;
-    const auto& [address, port] = flow.original.destination;
+    const auto& outside = flow.original.destination;
     const auto owner = endpoint_key(flow.protocol, flow.reply.source);
-    if (removed_.contains({owner, port})) {
-        return wan_addresses_.contains(address) || gone_addresses_.contains(address);
-    }
-    const auto owned = external_ports_.find(owner);
-    return owned != external_ports_.end() && owned->second.external_port == port &&
-           gone_addresses_.contains(address);
+    const auto* owned = owned_by(flow.protocol, flow.reply.source);
+    const bool still_there = owned != nullptr && owned->is_at(outside);
+    const bool was_there =
+        removed_.contains({owner, outside}) || removed_.contains({owner, FlowEnd{0, outside.port}});
+    const bool gone = gone_addresses_.contains(outside.address);
+    if (still_there) return gone;
+    return was_there && (gone || wan_addresses_.contains(outside.address));
 }
 
 // Its remote has begun it.
 bool FlowJudge::is_sent_to_owner(const Flow& flow) const {
     if (!flow.destination_translated()) return false;
-    const auto& [address, port] = flow.original.destination;
-    const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.reply.source));
-    return owned != external_ports_.end() && owned->second.external_port == port &&
-           wan_addresses_.contains(address);
+    const auto& outside = flow.original.destination;
+    const auto* owned = owned_by(flow.protocol, flow.reply.source);
+    return owned != nullptr && owned->is_at(outside) && wan_addresses_.contains(outside.address);
 }
 
 std::optional<Sighting> FlowJudge::shows(const Flow& flow) const {
@@ -221,11 +247,10 @@ std::optional<Sighting> FlowJudge::shows(const Flow& flow) const {
 
 std::optional<SeenContact> FlowJudge::contact_of(const Flow& flow) const {
     const bool inbound = flow.seen_reply && is_sent_to_owner(flow);
-    const auto owned = external_ports_.find(endpoint_key(flow.protocol, flow.original.source));
+    const auto* owned = owned_by(flow.protocol, flow.original.source);
     const auto& shown = flow.reply.destination;
-    const bool outbound = owned != external_ports_.end() &&
-                          owned->second.external_port == shown.port &&
-                          wan_addresses_.contains(shown.address);
+    const bool outbound =
+        owned != nullptr && owned->is_at(shown) && wan_addresses_.contains(shown.address);
     if (!inbound && !outbound) return std::nullopt;
     const auto owner = end_of(flow.protocol, inbound ? flow.reply.source : flow.original.source);
     const auto port = Port::from(inbound ? flow.original.destination.port : shown.port);
@@ -237,7 +262,7 @@ std::optional<SeenContact> FlowJudge::contact_of(const Flow& flow) const {
 FlowVerdict FlowJudge::judge_owners(const Flow& flow, const Owned& owned) const {
     const auto& shown = flow.reply.destination;
     if (wan_addresses_.contains(shown.address)) {
-        if (shown.port == owned.external_port) return FlowVerdict::fine;
+        if (owned.is_at(shown)) return FlowVerdict::fine;
         if (!owned.claimed || !flow.seen_reply) return FlowVerdict::wrong;
         const auto taken = taken_.find(port_key(flow.protocol, shown.port));
         const bool asked_for = taken != taken_.end() && !taken->second;

@@ -19,7 +19,7 @@ namespace porthole::nft {
 struct FlowEnd {
     std::uint32_t address = 0;
     std::uint16_t port = 0;
-    bool operator==(const FlowEnd&) const = default;
+    auto operator<=>(const FlowEnd&) const = default;
 };
 
 /// The addresses of the packets of one direction.
@@ -101,15 +101,23 @@ class FlowJudge {
     struct Owned {
         std::uint16_t external_port;
         bool claimed;
+        std::uint32_t external_address;  // 0: any of the WANs'
+        [[nodiscard]] bool is_at(const FlowEnd& outside) const {
+            return outside.port == external_port &&
+                   (external_address == 0 || outside.address == external_address);
+        }
     };
+    [[nodiscard]] const Owned* owned_by(Protocol protocol, const FlowEnd& host) const;
+    [[nodiscard]] bool is_taken(Protocol protocol, const FlowEnd& outside) const;
     [[nodiscard]] FlowVerdict judge_owners(const Flow& flow, const Owned& owned) const;
     [[nodiscard]] bool is_sent_to_former_owner(const Flow& flow) const;
     [[nodiscard]] bool is_sent_to_owner(const Flow& flow) const;
 
     std::unordered_map<std::uint64_t, Owned> external_ports_;  // by protocol, host, port
     std::unordered_map<std::uint32_t, bool> taken_;  // by protocol, external port: is it claimed?
-    // Endpoints as in external_ports_, with the external ports that they had.
-    std::set<std::pair<std::uint64_t, std::uint16_t>> removed_;
+    std::set<std::pair<Protocol, FlowEnd>> taken_on_one_;  // those with a fixed external address
+    // Endpoints as in external_ports_, with where they were outside.
+    std::set<std::pair<std::uint64_t, FlowEnd>> removed_;
     bool looks_ = false;
     Scope scope_;
     std::unordered_set<std::uint32_t> gone_addresses_;

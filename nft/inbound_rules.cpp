@@ -4,6 +4,7 @@
 
 #include "chains.hpp"
 #include "elements.hpp"
+#include "outside.hpp"
 #include "rule.hpp"
 #include "rules.hpp"
 #include "timeouts.hpp"
@@ -13,43 +14,44 @@ namespace {
 
 using namespace chains;  // NOLINT(google-build-using-namespace)
 
-// dnat ip to meta l4proto . th dport map @owners
-Rule& send_to_owner(Rule& rule) {
-    return rule.meta(NFT_META_L4PROTO, Register::first)
-        .port(End::destination, Register::second)
-        .map(sets::owners, Register::first);
+// dnat ip to meta l4proto . [ip daddr . ]th dport map @owners
+Rule& send_to_owner(Rule& rule, const Outside& outside) {
+    return load(rule, outside, End::destination).map(outside.sets.owners, Register::first);
 }
-constexpr auto dnat_text = "dnat ip to meta l4proto . th dport map @owners";
+
+std::string dnat_text(const Outside& outside) {
+    return "dnat ip to " + text_of(outside, End::destination) + " map @" + outside.sets.owners;
+}
 
 // Who may come in unasked goes to the owner; everybody else goes where he went without us: to a
 // port forward of others', or to the gateway, where he is stopped. It is a nat chain: established
 // flows do not pay for it.
-void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
-    Rule(to_owner)
-        .ipv4()
-        .ipv4_address(End::destination)
-        .in(sets::wan_addresses)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::destination, Register::second)
-        .in(sets::host_ports)
-        .jump(inbound)
-        .add_to(batch, "ip daddr @wan-addresses meta l4proto . th dport @host-ports jump inbound");
+void add_to_owner_rules(netlink::Batch& batch, const Shape& shape, const Outside& outside) {
+    Rule coming(to_owner);
+    coming.ipv4();
+    if (!outside.fixed) coming.ipv4_address(End::destination).in(sets::wan_addresses);
+    load(coming, outside, End::destination)
+        .in(outside.sets.ports)
+        .jump(outside.inbound)
+        .add_to(batch, std::string(outside.fixed ? "" : "ip daddr @wan-addresses ") +
+                           text_of(outside, End::destination) + " @" + outside.sets.ports +
+                           " jump " + outside.inbound);
     // A neighbour in the owner's own house: hairpinning (RFC 4787 REQ-9), whatever the filtering,
     // as they reach each other without us, too.
-    Rule neighbour(inbound);
+    Rule neighbour(outside.inbound);
     neighbour.meta(NFT_META_IIFNAME)
         .not_in(sets::wans)
         .ipv4()
         .ipv4_address(End::source)
         .in(sets::nat_sources)
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(neighbour_protocols);
-    send_to_owner(neighbour);
+        .in_anonymous(outside.neighbour_protocols);
+    send_to_owner(neighbour, outside);
     const auto timeout = set_timeouts(neighbour, shape);
-    neighbour.dnat_ipv4_to(Register::first, Register::second)
+    neighbour.dnat_ipv4_to_place(Register::first, Register::second)
         .add_to(batch, "iifname != @wans ip saddr @nat-sources meta l4proto { tcp, udp } " +
-                           timeout + dnat_text);
-    Rule(inbound)
+                           timeout + dnat_text(outside));
+    Rule(outside.inbound)
         .meta(NFT_META_IIFNAME)
         .not_in(sets::wans)
         .verdict(NFT_RETURN)
@@ -57,36 +59,63 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape) {
 
     const auto let_in = [&](Rule& rule, std::uint32_t protocols, const std::string& text) {
         rule.meta(NFT_META_L4PROTO).in_anonymous(protocols);
-        send_to_owner(rule)
+        send_to_owner(rule, outside)
             .meta(NFT_META_L4PROTO, Register::third)
             .port(End::destination, Register::fourth)
             .add_to_set(sets::undelivered, Register::third);
         const auto set = set_timeouts(rule, shape);
-        rule.dnat_ipv4_to(Register::first, Register::second)
+        rule.dnat_ipv4_to_place(Register::first, Register::second)
             .add_to(batch, text +
                                " meta l4proto { tcp, udp } "
                                "add @undelivered { meta l4proto . th dport } " +
-                               set + dnat_text);
+                               set + dnat_text(outside));
     };
-    Rule open(inbound);
-    open.ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::destination, Register::second)
-        .in(sets::endpoint_independent);
-    let_in(open, open_protocols, "meta l4proto . th dport @endpoint-independent");
-    Rule(inbound)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::destination, Register::second)
-        .in(sets::without_contacts)
+    const auto port_text = text_of(outside, End::destination) + " @";
+    Rule open(outside.inbound);
+    load(open.ipv4(), outside, End::destination).in(outside.sets.endpoint_independent);
+    let_in(open, outside.open_protocols, port_text + outside.sets.endpoint_independent);
+    Rule without(outside.inbound);
+    if (outside.fixed) without.ipv4();
+    load(without, outside, End::destination)
+        .in(outside.sets.without_contacts)
         .verdict(NFT_RETURN)
-        .add_to(batch, "meta l4proto . th dport @without-contacts return");
-    Rule contacted(inbound);
-    contacted.ipv4()
+        .add_to(batch, port_text + outside.sets.without_contacts + " return");
+    Rule contacted(outside.inbound);
+    load_contact(contacted.ipv4(), outside, End::destination).in(outside.contacts);
+    let_in(contacted, outside.contacted_protocols,
+           contact_text_of(outside, End::destination) + " @" + outside.contacts);
+}
+
+// As an owner on a fixed address shows itself outside; and nobody else shows that.
+void add_fixed_hairpin_rules(netlink::Batch& batch, const Shape& shape) {
+    Rule(hairpin)
+        .ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
         .ipv4_address(End::source, Register::second)
-        .port(End::destination, Register::third)
-        .in(sets::contacts);
-    let_in(contacted, contacted_protocols, "meta l4proto . ip saddr . th dport @contacts");
+        .port(End::source, Register::third)
+        .map(sets::fixed, Register::fifth)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(fixed_hairpin_owner_protocols)
+        .snat_ipv4_to_place(Register::fifth, Register::sixth)
+        .add_to(batch,
+                "meta l4proto { tcp, udp } snat ip to "
+                "meta l4proto . ip saddr . th sport map @fixed");
+    Rule(hairpin)
+        .ipv4()
+        .meta(NFT_META_L4PROTO, Register::first)
+        .original(NFT_CT_DST_IP, Register::second)
+        .port(End::source, Register::third)
+        .in(sets::fixed_ports)
+        .meta(NFT_META_L4PROTO)
+        .in_anonymous(fixed_hairpin_displaced_protocols)
+        .counter(counters::displaced)
+        .original(NFT_CT_DST_IP, Register::third)
+        .snat_ipv4_to(shape.pool)
+        .add_to(batch,
+                "meta l4proto . ct original ip daddr . th sport @fixed-ports "
+                "meta l4proto { tcp, udp } counter name \"displaced\" snat ip to "
+                "ct original ip daddr:" +
+                    to_text(shape.pool));
 }
 
 // The first packets of flows that were sent on, by us or by others, when they have got past
@@ -109,25 +138,31 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
                 "delete @undelivered { meta l4proto . ct original proto-dst }");
     // Ours, from one host to another: the sender shows its address and port outside (REQ-9a).
     // Interfaces do not tell, as with br_netfilter both are the bridge's ports.
-    Rule(sent_on)
-        .ipv4()
-        .original(NFT_CT_DST_IP, Register::first)
-        .in(sets::wan_addresses)
-        .ipv4_address(End::source)
-        .in(sets::nat_sources)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(hairpin_protocols)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .original(NFT_CT_PROTO_DST, Register::second)
-        .in(sets::host_ports)
-        .meta(NFT_META_OIFNAME)
-        .not_in(sets::wans)
-        .go_to(hairpin)
-        .add_to(batch,
-                "ct original ip daddr @wan-addresses ip saddr @nat-sources "
-                "meta l4proto { tcp, udp } meta l4proto . ct original proto-dst @host-ports "
-                "oifname != @wans goto hairpin");
+    for (const auto& outside : kinds_of(shape)) {
+        Rule ours(sent_on);
+        ours.ipv4()
+            .original(NFT_CT_DST_IP, Register::first)
+            .in(sets::wan_addresses)
+            .ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(outside.hairpin_protocols)
+            .meta(NFT_META_L4PROTO, Register::first);
+        if (outside.fixed) ours.original(NFT_CT_DST_IP, Register::second);
+        ours.original(NFT_CT_PROTO_DST, outside.fixed ? Register::third : Register::second)
+            .in(outside.sets.ports)
+            .meta(NFT_META_OIFNAME)
+            .not_in(sets::wans)
+            .go_to(hairpin)
+            .add_to(batch,
+                    "ct original ip daddr @wan-addresses ip saddr @nat-sources "
+                    "meta l4proto { tcp, udp } meta l4proto . " +
+                        std::string(outside.fixed ? "ct original ip daddr . " : "") +
+                        "ct original proto-dst @" + outside.sets.ports +
+                        " oifname != @wans goto hairpin");
+    }
 
+    if (shape.fixed) add_fixed_hairpin_rules(batch, shape);
     Rule(hairpin)
         .ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
@@ -168,30 +203,29 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
 // would take the port away from its owner. Other addresses than those of the WANs are not in its
 // way.
-void add_unsolicited_rules(netlink::Batch& batch) {
-    Rule(unsolicited)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::destination, Register::second)
-        .in(sets::host_ports)
+void add_unsolicited_rules(netlink::Batch& batch, const Outside& outside) {
+    Rule rule(unsolicited);
+    if (outside.fixed) rule.ipv4();
+    load(rule, outside, End::destination)
+        .in(outside.sets.ports)
         .meta(NFT_META_IIFNAME)
-        .in(sets::wans)
-        .ipv4()
-        .ipv4_address(End::destination)
-        .in(sets::wan_addresses)
-        .new_flow()
+        .in(sets::wans);
+    if (!outside.fixed) rule.ipv4().ipv4_address(End::destination).in(sets::wan_addresses);
+    rule.new_flow()
         .counter(counters::unsolicited)
         .verdict(NF_DROP)
-        .add_to(batch,
-                "meta l4proto . th dport @host-ports iifname @wans "
-                "ip daddr @wan-addresses ct state == new counter name \"unsolicited\" drop");
+        .add_to(batch, text_of(outside, End::destination) + " @" + outside.sets.ports +
+                           " iifname @wans " + (outside.fixed ? "" : "ip daddr @wan-addresses ") +
+                           "ct state == new "
+                           "counter name \"unsolicited\" drop");
 }
 
 }  // namespace
 
 void add_inbound_rules(netlink::Batch& batch, const Shape& shape) {
-    add_to_owner_rules(batch, shape);
+    for (const auto& outside : kinds_of(shape)) add_to_owner_rules(batch, shape, outside);
     add_sent_on_rules(batch, shape);
-    add_unsolicited_rules(batch);
+    for (const auto& outside : kinds_of(shape)) add_unsolicited_rules(batch, outside);
 }
 
 }  // namespace porthole::nft

@@ -4,6 +4,7 @@
 
 #include "chains.hpp"
 #include "elements.hpp"
+#include "outside.hpp"
 #include "rule.hpp"
 #include "rules.hpp"
 #include "timeouts.hpp"
@@ -88,6 +89,26 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
                                "ip saddr @nat-sources " + timeout +
                                "masquerade to :meta l4proto . ip saddr . th sport map @exact");
     }
+    if (shape.fixed) {
+        Rule fixed(reserved);
+        fixed.ipv4()
+            .meta(NFT_META_L4PROTO, Register::first)
+            .ipv4_address(End::source, Register::second)
+            .port(End::source, Register::third)
+            .map(sets::fixed, Register::fifth)
+            .meta(NFT_META_OIFNAME)
+            .in(sets::wans);
+        const auto not_exempt = match_not_exempt(fixed, shape);
+        fixed.ipv4_address(End::source)
+            .in(sets::nat_sources)
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(fixed_protocols);
+        const auto timeouts = set_timeouts(fixed, shape);
+        fixed.snat_ipv4_to_place(Register::fifth, Register::sixth)
+            .add_to(batch, "oifname @wans " + not_exempt +
+                               "ip saddr @nat-sources meta l4proto { tcp, udp } " + timeouts +
+                               "snat ip to meta l4proto . ip saddr . th sport map @fixed");
+    }
     if (shape.watched) {
         // An IP header with all its options, and the ports.
         constexpr std::uint32_t headers = 64;
@@ -126,7 +147,7 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
 // packet is dropped, and the flow's next try leaves from the pool. This chain is on the path of
 // every packet, so what costs least and stops most comes first: replies, and what has been replied
 // to, are not new. Owners leave it as soon as they are known, for where contacts are learnt.
-void add_guard_rules(netlink::Batch& batch) {
+void add_guard_rules(netlink::Batch& batch, const Shape& shape) {
     Rule(guard)
         .new_flow()
         .meta(NFT_META_L4PROTO, Register::first)
@@ -136,33 +157,40 @@ void add_guard_rules(netlink::Batch& batch) {
         .add_to(batch, "ct state == new meta l4proto . th sport @ports jump guarded");
     // Owners go on; then whoever shows a WAN's address, but did not begin with it. The gateway's
     // own flows did.
-    Rule(guarded)
-        .meta(NFT_META_L4PROTO, Register::first)  // for both lookups
-        .in_anonymous(guarded_protocols)
-        .original(NFT_CT_SRC_IP, Register::second)
-        .original(NFT_CT_PROTO_SRC, Register::third)
-        .port(End::source, Register::fourth)
-        .in(sets::exact_flows)
-        .go_to(learning)
-        .add_to(batch,
-                "meta l4proto { tcp, udp } meta l4proto . ct original ip saddr . "
-                "ct original proto-src . th sport @exact-flows goto learning");
-    for (const auto* const set : {sets::host_ports, sets::own_ports}) {
+    for (const auto& outside : kinds_of(shape)) {
+        Rule owner(guarded);
+        if (outside.fixed) owner.ipv4();
+        owner
+            .meta(NFT_META_L4PROTO, Register::first)  // for both lookups
+            .in_anonymous(outside.owners_protocols)
+            .original(NFT_CT_SRC_IP, Register::second)
+            .original(NFT_CT_PROTO_SRC, Register::third);
+        if (outside.fixed) owner.ipv4_address(End::source, Register::fourth);
+        owner.port(End::source, outside.fixed ? Register::fifth : Register::fourth)
+            .in(outside.sets.exact_flows)
+            .go_to(outside.learning)
+            .add_to(batch,
+                    "meta l4proto { tcp, udp } meta l4proto . ct original ip saddr . "
+                    "ct original proto-src . " +
+                        std::string(outside.fixed ? "ip saddr . " : "") + "th sport @" +
+                        outside.sets.exact_flows + " goto " + outside.learning);
+    }
+    const auto add_disguised = [&batch](const Outside& outside, const char* set) {
         Rule disguised(guarded);
-        disguised.meta(NFT_META_L4PROTO, Register::first)
-            .port(End::source, Register::second)
-            .in(set)
-            .meta(NFT_META_OIFNAME)
-            .in(sets::wans)
-            .ipv4()
-            .ipv4_address(End::source)
-            .in(sets::wan_addresses)
-            .original(NFT_CT_SRC_IP, Register::first)
+        if (outside.fixed) disguised.ipv4();
+        load(disguised, outside, End::source).in(set).meta(NFT_META_OIFNAME).in(sets::wans);
+        if (!outside.fixed) disguised.ipv4().ipv4_address(End::source).in(sets::wan_addresses);
+        disguised.original(NFT_CT_SRC_IP, Register::first)
             .not_in(sets::wan_addresses)
             .jump(stopped)
-            .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
-                               " oifname @wans ip saddr @wan-addresses "
+            .add_to(batch, text_of(outside, End::source) + " @" + std::string(set) +
+                               " oifname @wans " +
+                               (outside.fixed ? "" : "ip saddr @wan-addresses ") +
                                "ct original ip saddr != @wan-addresses jump stopped");
+    };
+    if (shape.fixed) add_disguised(fixed_address, sets::fixed_ports);
+    for (const auto* const set : {sets::host_ports, sets::own_ports}) {
+        add_disguised(any_address, set);
     }
     Rule(stopped)
         .meta(NFT_META_L4PROTO)
@@ -184,30 +212,27 @@ void add_guard_rules(netlink::Batch& batch) {
 // Whom an owner sends to, that one may answer from any port. First packets are enough: where a flow
 // lives on, conntrack knows of it, and its contact is renewed from there (renew()). The limit
 // sees only remotes that are no contacts yet.
-void add_learning_rules(netlink::Batch& batch) {
-    const auto contact = [](Rule& rule) -> Rule& {
-        return rule.ipv4()
-            .meta(NFT_META_L4PROTO, Register::first)
-            .ipv4_address(End::destination, Register::second)
-            .port(End::source, Register::third);
-    };
-    Rule known(learning);
-    contact(known)
-        .in(sets::contacts)
+void add_learning_rules(netlink::Batch& batch, const Outside& outside) {
+    const std::string contacts = outside.contacts;
+    const auto contact = contact_text_of(outside, End::source);
+    Rule known(outside.learning);
+    load_contact(known.ipv4(), outside, End::source)
+        .in(outside.contacts)
         .verdict(NFT_RETURN)
-        .add_to(batch, "meta l4proto . ip daddr . th sport @contacts return");
-    Rule(learning)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .port(End::source, Register::second)
-        .in(sets::without_contacts)
+        .add_to(batch, contact + " @" + contacts + " return");
+    Rule without(outside.learning);
+    if (outside.fixed) without.ipv4();
+    load(without, outside, End::source)
+        .in(outside.sets.without_contacts)
         .verdict(NFT_RETURN)
-        .add_to(batch, "meta l4proto . th sport @without-contacts return");
-    Rule(learning)
+        .add_to(batch,
+                text_of(outside, End::source) + " @" + outside.sets.without_contacts + " return");
+    Rule(outside.learning)
         .meta(NFT_META_OIFNAME)
         .not_in(sets::wans)
         .verdict(NFT_RETURN)
         .add_to(batch, "oifname != @wans return");
-    Rule(learning)
+    Rule(outside.learning)
         .ipv4()
         .original(NFT_CT_SRC_IP, Register::first)
         .over_limit(sets::learners, contacts_per_second, contacts_at_once)
@@ -216,16 +241,15 @@ void add_learning_rules(netlink::Batch& batch) {
         .add_to(batch,
                 "update @learners { ct original ip saddr limit rate over 1/second burst 400 "
                 "packets } counter name \"contacts-refused\" return");
-    Rule learnt(learning);
-    learnt.meta(NFT_META_L4PROTO).in_anonymous(learnt_protocols);
-    contact(learnt)
-        .add_to_set(sets::contacts)
+    Rule learnt(outside.learning);
+    learnt.meta(NFT_META_L4PROTO).in_anonymous(outside.learnt_protocols);
+    load_contact(learnt.ipv4(), outside, End::source)
+        .add_to_set(outside.contacts)
         .verdict(NFT_RETURN)
         .add_to(batch,
-                "meta l4proto { tcp, udp } add @contacts { meta l4proto . ip daddr . th sport } "
-                "return");
+                "meta l4proto { tcp, udp } add @" + contacts + " { " + contact + " } return");
     // Only where the set is full.
-    Rule(learning)
+    Rule(outside.learning)
         .counter(counters::contacts_refused)
         .add_to(batch, "counter name \"contacts-refused\"");
 }
@@ -234,8 +258,8 @@ void add_learning_rules(netlink::Batch& batch) {
 
 void add_outbound_rules(netlink::Batch& batch, const Shape& shape) {
     add_source_nat_rules(batch, shape);
-    add_guard_rules(batch);
-    add_learning_rules(batch);
+    add_guard_rules(batch, shape);
+    for (const auto& outside : kinds_of(shape)) add_learning_rules(batch, outside);
 }
 
 }  // namespace porthole::nft

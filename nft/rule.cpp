@@ -272,8 +272,8 @@ Rule& Rule::snat_ipv4_to(const PortRange& ports) {
     return snat_ipv4_to(Register::third, Register::first, Register::second);
 }
 
-Rule& Rule::dnat_ipv4_to(Register address, Register port) {
-    auto* expression = translate_ipv4(NFT_NAT_DNAT, address);
+Rule& Rule::translate_ipv4_to_place(nft_nat_types type, Register address, Register port) {
+    auto* expression = translate_ipv4(type, address);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN, number(port));
     return *this;
 }

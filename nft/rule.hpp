@@ -100,8 +100,13 @@ class Rule {
     }
     /// snat ip to ADDRESS:FIRST-LAST, the address being in the third register.
     Rule& snat_ipv4_to(const PortRange& ports);
-    /// dnat ip to ADDRESS . PORT, both being in registers.
-    Rule& dnat_ipv4_to(Register address, Register port);
+    /// snat ip to ADDRESS . PORT, or dnat, both being in registers.
+    Rule& snat_ipv4_to_place(Register address, Register port) {
+        return translate_ipv4_to_place(NFT_NAT_SNAT, address, port);
+    }
+    Rule& dnat_ipv4_to_place(Register address, Register port) {
+        return translate_ipv4_to_place(NFT_NAT_DNAT, address, port);
+    }
 
     /// Appends the rule to its chain. `text` is how nft writes it.
     void add_to(netlink::Batch& batch, const std::string& text) const;
@@ -114,6 +119,7 @@ class Rule {
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
     nftnl_expr* append(const char* name);
     nftnl_expr* translate_ipv4(nft_nat_types type, Register address);
+    Rule& translate_ipv4_to_place(nft_nat_types type, Register address, Register port);
     void load(const PortRange& ports);  // into the first two registers
     Rule& snat_ipv4_to(Register address, Register first, Register last);
     Rule& masquerade_to_ports(Register first, Register last);

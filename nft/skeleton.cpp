@@ -175,6 +175,51 @@ constexpr std::array set_descriptions{
                    .timeout_ms = 30'000},
 };
 
+constexpr SetDescription fixed_port_set(const char* name) {
+    return {.name = name,
+            .key_type =
+                joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
+            .key_length = 12};
+}
+
+// For tables that have fixed external addresses.
+constexpr std::array fixed_set_descriptions{
+    // map fixed { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service }
+    SetDescription{.name = sets::fixed,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
+                   .key_length = 12,
+                   .flags = NFT_SET_MAP,
+                   .data_type = joined_types({DataType::ipv4_addr, DataType::inet_service}),
+                   .data_length = 8},
+    // set fixed-flows { type inet_proto . ipv4_addr . inet_service . ipv4_addr . inet_service }
+    SetDescription{
+        .name = sets::fixed_flows,
+        .key_type = joined_types({DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service,
+                                  DataType::ipv4_addr, DataType::inet_service}),
+        .key_length = 20},
+    // map fixed-owners { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service }
+    SetDescription{.name = sets::fixed_owners,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
+                   .key_length = 12,
+                   .flags = NFT_SET_MAP,
+                   .data_type = joined_types({DataType::ipv4_addr, DataType::inet_service}),
+                   .data_length = 8},
+    // set fixed-ports { type inet_proto . ipv4_addr . inet_service }
+    fixed_port_set(sets::fixed_ports),
+    fixed_port_set(sets::fixed_endpoint_independent),
+    fixed_port_set(sets::fixed_without_contacts),
+    // set fixed-contacts { type inet_proto . ipv4_addr . ipv4_addr . inet_service; … }
+    SetDescription{.name = sets::fixed_contacts,
+                   .key_type = joined_types({DataType::inet_proto, DataType::ipv4_addr,
+                                             DataType::ipv4_addr, DataType::inet_service}),
+                   .key_length = 16,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = most_contacts,
+                   .timeout_ms = milliseconds(contact_lifetime)},
+};
+
 constexpr SetDescription pinhole_set(const char* name) {
     return {.name = name,
             .key_type =
@@ -237,6 +282,11 @@ constexpr std::array chain_descriptions{
     ChainDescription{chains::guard, "filter", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC + 10},
     // type filter hook input priority filter - 10: after every destination NAT
     ChainDescription{chains::unsolicited, "filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER - 10},
+};
+
+constexpr std::array fixed_chain_descriptions{
+    ChainDescription{chains::fixed_learning, nullptr, 0, 0},
+    ChainDescription{chains::fixed_inbound, nullptr, 0, 0},
 };
 
 constexpr std::array pinhole_chain_descriptions{
@@ -341,6 +391,11 @@ void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets)
 
 }  // namespace
 
+std::size_t count_fixed(std::span<const Mapping> mappings) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        mappings, [](const Mapping& mapping) { return !mapping.external_address.is_any(); }));
+}
+
 Shape shape_for(const Firewall& firewall, bool timeouts) {
     const auto& scope = firewall.scope;
     const bool few_watched =
@@ -351,6 +406,7 @@ Shape shape_for(const Firewall& firewall, bool timeouts) {
             .masquerades = !scope.masquerade_wans.empty(),
             .exempts = !scope.exempt.empty(),
             .pinholes = !firewall.pinholes.empty(),
+            .fixed = count_fixed(firewall.mappings) != 0,
             .watched = scope.watched,
             .capacity = reserved <= usual_capacity && few_watched ? usual_capacity : any_number,
             .udp_timeout = timeouts ? std::optional(scope.udp_timeout) : std::nullopt};
@@ -365,6 +421,11 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
     if (shape.udp_timeout) add_timeouts(batch, *shape.udp_timeout);
     add_sets(batch, set_descriptions, shape.capacity);
     add_protocol_sets(batch, displaced_protocols, end_of_usual_protocol_sets);
+    if (shape.fixed) {
+        add_sets(batch, fixed_set_descriptions, shape.capacity);
+        add_protocol_sets(batch, fixed_protocols, end_of_fixed_protocol_sets);
+        for (const auto& chain : fixed_chain_descriptions) add_chain(batch, chain);
+    }
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
     add_outbound_rules(batch, shape);
     add_inbound_rules(batch, shape);
@@ -373,7 +434,7 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
 
 void add_pinhole_skeleton(netlink::Batch& batch, const Shape& shape) {
     add_sets(batch, pinhole_set_descriptions, shape.capacity);
-    add_protocol_sets(batch, let_in_protocols, end_of_protocol_sets);
+    add_protocol_sets(batch, let_in_protocols, end_of_pinhole_protocol_sets);
     for (const auto& chain : pinhole_chain_descriptions) add_chain(batch, chain);
     add_pinhole_rules(batch, shape);
 }

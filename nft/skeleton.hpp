@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
 
 #include "core/firewall.hpp"
 #include "netlink/batch.hpp"
@@ -24,6 +25,7 @@ struct Shape {
     bool masquerades = false;                         ///< has a rule for the other flows
     bool exempts = false;                             ///< some destinations are never translated
     bool pinholes = false;                            ///< has sets and rules for IPv6 hosts
+    bool fixed = false;                               ///< the same for fixed external addresses
     std::optional<PortRange> watched = std::nullopt;  ///< UDP; new flows from there are logged
     std::uint32_t capacity = 0;  ///< how many mappings and pinholes there is room for
     /// Of reserved ports' flows; nothing: the kernel has no timeouts of flows' own.
@@ -34,6 +36,8 @@ struct Shape {
 /// The group of NFLOG (nfnetlink_log) that the table reports new flows from watched ports to.
 constexpr std::uint16_t watch_group = 51820;
 
+/// How many of these have a fixed external address.
+std::size_t count_fixed(std::span<const Mapping> mappings);
 /// The shape of a table for this firewall. `timeouts`: the kernel has them.
 Shape shape_for(const Firewall& firewall, bool timeouts = true);
 

@@ -316,7 +316,9 @@ void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
 
 std::optional<StaticReservation> read_reservation(Reader& reader, const toml::table& table,
                                                   const std::string& path) {
-    reader.only(table, path, {"host", "protocol", "port", "external-port", "filtering", "comment"});
+    reader.only(
+        table, path,
+        {"host", "protocol", "port", "external-port", "external-address", "filtering", "comment"});
     for (const auto key : {"host", "protocol", "port"}) {
         if (table.contains(key)) continue;
         reader.fail(table.source().begin, Reader::join(path, key), "is missing");
@@ -325,14 +327,21 @@ std::optional<StaticReservation> read_reservation(Reader& reader, const toml::ta
     const auto protocol = reader.text<Protocol>(table, path, "protocol");
     const auto port = reader.port(table, path, "port");
     const auto external_port = reader.port(table, path, "external-port");
+    const auto external_address = reader.text<ExternalAddress>(table, path, "external-address");
     const auto filtering = reader.text<Filtering>(table, path, "filtering");
     const auto comment = reader.text<Comment>(table, path, "comment");
-    const bool elsewhere = external_port && external_port != port;
-    if (host && protocol && port && elsewhere && !is_translated({*host, *protocol, *port})) {
-        reader.fail(table.get("external-port")->source().begin, Reader::join(path, "external-port"),
-                    fmt::format("invalid {}: expected {}, the port inside: what IPv6 hosts send "
-                                "is not translated",
-                                to_text(*external_port), to_text(*port)));
+    const bool as_it_is = host && protocol && port && !is_translated({*host, *protocol, *port});
+    const auto fail = [&](const char* key, const std::string& given, const std::string& expected) {
+        reader.fail(table.get(key)->source().begin, Reader::join(path, key),
+                    fmt::format("invalid {}: expected {}: what IPv6 hosts send is not translated",
+                                given, expected));
+    };
+    if (as_it_is && external_port && external_port != port) {
+        fail("external-port", to_text(*external_port), to_text(*port) + ", the port inside");
+        return std::nullopt;
+    }
+    if (as_it_is && external_address && !external_address->is_any()) {
+        fail("external-address", to_text(*external_address), "\"any\"");
         return std::nullopt;
     }
     const bool wrong_external_port = !external_port && table.contains("external-port");
@@ -340,7 +349,8 @@ std::optional<StaticReservation> read_reservation(Reader& reader, const toml::ta
     return StaticReservation{{*host, *protocol, *port},
                              external_port.value_or(*port),
                              filtering,
-                             comment.value_or(Comment())};
+                             comment.value_or(Comment()),
+                             external_address.value_or(ExternalAddress())};
 }
 
 void read_reservations(Reader& reader, const toml::table& root, Configuration& result) {
@@ -352,7 +362,20 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
         return;
     }
     std::map<Endpoint, unsigned> endpoints;  // with the line of each
-    std::map<std::pair<Protocol, Port>, unsigned> external_ports;
+    std::map<ExternalEndpoint, unsigned> outside;
+    // Who has a port on any address has it on all. Returns the line of whoever has it before.
+    const auto take = [&outside](const ExternalEndpoint& wanted, unsigned line) {
+        const ExternalEndpoint any{wanted.protocol, wanted.port};
+        auto taken = outside.find(any);
+        if (taken == outside.end()) taken = outside.lower_bound(wanted);
+        const bool free =
+            taken == outside.end() || taken->first.protocol != wanted.protocol ||
+            taken->first.port != wanted.port ||
+            (taken->first != wanted && !wanted.address.is_any() && !taken->first.address.is_any());
+        const auto before = free ? std::nullopt : std::optional(taken->second);
+        outside.emplace(wanted, line);
+        return before;
+    };
     for (std::size_t i = 0; i < array->size(); ++i) {
         const auto path = fmt::format("reservation[{}]", i);
         const auto& entry = *array->get(i);
@@ -373,12 +396,11 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
         const auto protocol = row->internal.protocol;
         result.reservations.push_back(*row);
         if (!is_translated(row->internal)) continue;
-        const auto [taken, free] =
-            external_ports.emplace(std::pair(protocol, row->external_port), at.line);
-        if (new_endpoint && !free) {
+        const auto taken = take({protocol, row->external_port, row->external_address}, at.line);
+        if (new_endpoint && taken) {
             reader.fail(at, Reader::join(path, "external-port"),
                         fmt::format("external port {}/{} belongs to the reservation in line {}",
-                                    to_text(row->external_port), to_text(protocol), taken->second));
+                                    to_text(row->external_port), to_text(protocol), *taken));
         }
         if (result.pool.contains(row->external_port)) {
             reader.fail(

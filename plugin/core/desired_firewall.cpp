@@ -26,12 +26,15 @@ struct Meaning {
             pinholes.push_back({protocol, address, port, row.filtering});
         }
         mappings.push_back({protocol, host != nullptr ? std::optional(*host) : row.address, port,
-                            row.external_port, claimed, row.filtering});
+                            row.external_port, claimed, row.filtering, row.external_address});
     }
-    // A claim means nothing while it waits for the port.
+    // A claim means nothing while it waits for the port. Who waits for an external address has it
+    // kept for him.
     void add_in_force(const Reservation& row) {
-        const bool claimed = row.origin == Origin::automatic;
-        if (!claimed || row.state != ReservationState::waiting) add(row);
+        const bool waits = row.state == ReservationState::waiting;
+        if (waits && row.origin == Origin::automatic) return;
+        add(row);
+        if (waits && !row.external_address.is_any()) mappings.back().host.reset();
     }
     void sort() {
         sort_unless_sorted(mappings);

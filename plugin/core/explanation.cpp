@@ -29,9 +29,16 @@ std::string name_of(const Reservation& row) {
                        to_text(row.internal.host), to_text(row.internal.port));
 }
 
-// A claim waits while flows of others use its port.
+std::string outside_of(const Reservation& row) {
+    const auto address = row.external_address.fixed();
+    return address ? to_text(Place{*address, row.external_port})
+                   : "port " + to_text(row.external_port);
+}
+
+// A claim waits while flows of others use its port, others for their external address.
 bool in_force(const Reservation& row) {
-    return row.origin != Origin::automatic || row.state != ReservationState::waiting;
+    return row.state != ReservationState::waiting ||
+           (row.origin != Origin::automatic && row.external_address.is_any());
 }
 
 class Trace {
@@ -102,16 +109,23 @@ class Trace {
     void judge_flow(const TrackedFlow& flow) {
         if (std::ranges::count(scope_.wan_addresses, flow.shown.address) == 0) {
             say("It is not translated to an address of a WAN.");
-        } else if (flow.shown.port == owner_->external_port) {
+        } else if (flow.shown.port == owner_->external_port && has_right_address(flow)) {
             say("That is the port of {}.", name_of(*owner_));
         } else if (owner_->origin == Origin::automatic) {
             say("Port {} was claimed for it: a flow that works is left alone, and one that is not "
                 "answered is removed at the next look.",
                 to_text(owner_->external_port));
+        } else if (!in_force(*owner_)) {
+            say("{} waits for its external address, {}.", name_of(*owner_),
+                to_text(owner_->external_address));
         } else {
-            say("Port {} is reserved for it: that flow is being removed.",
-                to_text(owner_->external_port));
+            say("{} is reserved for it: that flow is being removed.", outside_of(*owner_));
         }
+    }
+
+    [[nodiscard]] bool has_right_address(const TrackedFlow& flow) const {
+        const auto fixed = owner_->external_address.fixed();
+        return !fixed || *fixed == flow.shown.address;
     }
 
     void leave_as_it_is() {
@@ -143,7 +157,9 @@ class Trace {
             return leave_to_others();
         }
         if (owner_ != nullptr && in_force(*owner_)) return leave_from_reserved_port();
-        if (owner_ != nullptr) {
+        if (owner_ != nullptr && owner_->origin != Origin::automatic) {
+            say("{} is reserved for it, but no WAN has that address now.", outside_of(*owner_));
+        } else if (owner_ != nullptr) {
             say("Port {} was claimed for it, but flows of others still use that: see conflicts.",
                 to_text(owner_->external_port));
         }
@@ -176,11 +192,14 @@ class Trace {
 
     void leave_from_reserved_port() {
         const auto port = owner_->external_port;
-        result_.rule = fmt::format("masquerade to :meta l4proto . ip saddr . {} sport map @exact",
-                                   to_text(packet_.protocol));
-        say("It belongs to {}: it leaves from port {} and from no other.", name_of(*owner_),
-            to_text(port));
-        if (const auto blocking = flow_from(port)) {
+        result_.rule =
+            owner_->external_address.is_any()
+                ? fmt::format("masquerade to :meta l4proto . ip saddr . {} sport map @exact",
+                              to_text(packet_.protocol))
+                : "snat ip to meta l4proto . ip saddr . th sport map @fixed";
+        say("It belongs to {}: it leaves from {} and from no other.", name_of(*owner_),
+            outside_of(*owner_));
+        if (const auto blocking = flow_from(port, owner_->external_address)) {
             result_.flow = blocking;
             say("But the flow {} -> {} has that port to this remote: the kernel drops the packet "
                 "until that flow has gone.",
@@ -236,13 +255,14 @@ class Trace {
     }
 
     // Whoever has this port to the same remote already, on an address that the packet may get.
-    std::optional<TrackedFlow> flow_from(Port port) {
+    std::optional<TrackedFlow> flow_from(Port port, ExternalAddress from = {}) {
         const auto wan = std::ranges::find(
             perimeter_.interfaces, result_.interface,
             [](const PerimeterInterface& interface) { return interface.name.text(); });
         if (wan == perimeter_.interfaces.end()) return std::nullopt;
         for (const auto& address : wan->addresses) {
-            if (address.family() != Family::ipv4) continue;
+            const bool possible = from.is_any() || from.fixed() == address;
+            if (address.family() != Family::ipv4 || !possible) continue;
             auto found = tracer_.flow_of(packet_.protocol, packet_.destination, {address, port});
             if (found) return found;
         }

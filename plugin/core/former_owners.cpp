@@ -19,7 +19,7 @@ std::vector<Outside> outsides(const Reservation& row) {
     const auto& [host, protocol, port] = row.internal;
     std::vector<Outside> result;
     if (is_translated(row.internal)) {
-        result.push_back({{protocol, row.external_port}});
+        result.push_back({{protocol, row.external_port}, row.external_address.fixed()});
     } else {
         result.push_back({{protocol, port}, std::get<Address>(host)});
     }

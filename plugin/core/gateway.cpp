@@ -17,6 +17,7 @@ std::vector<ReserveRequest> requests_of(const Configuration& configuration) {
     for (const auto& row : configuration.reservations) {
         ReserveRequest request{.internal = row.internal};
         request.external_port = row.external_port;
+        request.external_address = row.external_address;
         request.filtering = row.filtering.value_or(default_filtering);
         request.comment = row.comment;
         requests.push_back(std::move(request));
@@ -49,6 +50,8 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
     interfaces_ = interfaces;
     idle_since_ = last_look_ = last_stored_ = clock_();
     perimeter_ = perimeter_for(configuration_, interfaces_);
+    reservations_.set_wan_addresses(perimeter_.scope.wan_addresses);
+    reservations_.apply(reservations_.follow_wans());
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     expire();
     const auto configured = configured_by(configuration_, perimeter_);
@@ -63,6 +66,7 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
 Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_generation) {
     require_generation(if_generation);
     require_lan_host(perimeter_, request.internal.host);
+    require_wan_address(perimeter_, request.external_address);
     commit(reservations_.reserve(request, Origin::api, clock_()));
     return *reservations_.find(request.internal);
 }
@@ -74,6 +78,7 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
         const auto place = "rows[" + std::to_string(i) + "]: ";
         try {
             require_lan_host(perimeter_, requests[i].internal.host);
+            require_wan_address(perimeter_, requests[i].external_address);
         } catch (const Refused& refused) {
             throw Refused(refused.reason(), place + refused.what());
         } catch (const InvalidArgument& invalid) {
@@ -91,6 +96,7 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
 Reservation Gateway::change(ReservationId id, const ReservationChanges& changes,
                             IfGeneration if_generation) {
     require_generation(if_generation);
+    require_wan_address(perimeter_, changes.external_address);
     commit(reservations_.change(id, changes, clock_()));
     return *reservations_.find(id);
 }
@@ -107,6 +113,7 @@ void Gateway::reload(Configuration configuration) {
     reservations_.set_claim_alternates(configuration.claims.alternates);
     try {
         const auto perimeter = perimeter_for(configuration, interfaces_);
+        reservations_.set_wan_addresses(perimeter.scope.wan_addresses);
         const auto configured = configured_by(configuration, perimeter);
         if (configured.invalid) throw InvalidArgument(joined(configured.refused));
         if (!configured.refused.empty()) {
@@ -116,6 +123,7 @@ void Gateway::reload(Configuration configuration) {
     } catch (...) {
         reservations_.set_pool(old_pool);
         reservations_.set_claim_alternates(old_alternates);
+        reservations_.set_wan_addresses(perimeter_.scope.wan_addresses);
         throw;
     }
     configuration_ = std::move(configuration);
@@ -132,7 +140,9 @@ ConfiguredDifference Gateway::configured_by(const Configuration& configuration,
 }
 
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
-    commit({}, perimeter_for(configuration_, interfaces));
+    const auto perimeter = perimeter_for(configuration_, interfaces);
+    reservations_.set_wan_addresses(perimeter.scope.wan_addresses);
+    commit(reservations_.follow_wans(), perimeter);
     interfaces_ = interfaces;
 }
 
@@ -345,8 +355,8 @@ void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
                             row->filtering == Filtering::address_dependent;
         if (!wanted || of_host[row->internal.host] == most_contacts_of_a_host) continue;
         ++of_host[row->internal.host];
-        const auto host = translated ? std::nullopt : std::optional(owner.host);
-        current.push_back({{owner.protocol, port}, remote, host});
+        const auto at = translated ? row->external_address.fixed() : std::optional(owner.host);
+        current.push_back({{owner.protocol, port}, remote, at});
     }
     sort_unique(current);
     try {
@@ -408,6 +418,11 @@ GatewayStatus Gateway::status() const {
         } catch (const InvalidArgument& invalid) {
             status.warnings.push_back(std::string("in the configuration: ") + invalid.what());
         }
+    }
+    for (const auto& [address, count] : reservations_.missing_addresses()) {
+        status.warnings.push_back(
+            "no WAN has the address " + to_text(address) + ": " + std::to_string(count) +
+            (count == 1 ? " reservation waits" : " reservations wait") + " for it");
     }
     if (reservations_.has_pinholes()) warn_of_pinholes(status.warnings);
     if (!forwards_) {

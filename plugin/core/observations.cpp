@@ -11,8 +11,17 @@ constexpr auto gateway = "gateway";
 
 std::string text(const HostKey& host, Port port) { return to_text(host) + ":" + to_text(port); }
 
+// Who has the port outside; the first one of those who have it on different addresses.
+const Reservation* first_owner(const Reservations& reservations, const ProtocolPort& port) {
+    if (const auto* row = reservations.find(port.protocol, port.port)) return row;
+    const auto at = reservations.fixed().lower_bound({port.protocol, port.port});
+    const bool there = at != reservations.fixed().end() && at->first.protocol == port.protocol &&
+                       at->first.port == port.port;
+    return there ? reservations.find(at->second) : nullptr;
+}
+
 std::string owner_of(const Reservations& reservations, const ProtocolPort& port) {
-    const auto* row = reservations.find(port.protocol, port.port);
+    const auto* row = first_owner(reservations, port);
     return row != nullptr ? to_text(row->internal.host) : gateway;
 }
 
@@ -45,7 +54,7 @@ void find_wanted_twice(const Reservations& reservations, Conflicts::Findings& fi
     for (const auto id : reservations.claims()) {
         const auto& row = *reservations.find(id);
         const ProtocolPort natural{row.internal.protocol, row.internal.port};
-        const bool others = reservations.find(natural.protocol, natural.port) != nullptr ||
+        const bool others = first_owner(reservations, natural) != nullptr ||
                             reservations.is_own(natural.protocol, natural.port);
         if (row.external_port == row.internal.port || !others) continue;
         findings[{ConflictCause::port_wanted_twice, natural, owner_of(reservations, natural),
@@ -98,7 +107,7 @@ void find_obstructed(const Reservations& reservations, const Obstruction& obstru
         for (const auto& chain : chains) find("the chain " + chain, chain);
     };
     for (const auto& port : obstruction.ports) {
-        const auto* row = reservations.find(port.protocol, port.port);
+        const auto* row = first_owner(reservations, port);
         if (row == nullptr) continue;
         add(port, row->internal.host, Family::ipv4,
             [](const std::string& chain) { return opening_command(chain); });

@@ -182,9 +182,10 @@ std::vector<Network> routable_ipv6(std::vector<Network> networks) {
     return networks;
 }
 
-std::string joined(const std::vector<Network>& networks) {
+template <typename T>
+std::string joined(const std::vector<T>& values) {
     std::string text;
-    for (const auto& network : networks) text += (text.empty() ? "" : ", ") + to_text(network);
+    for (const auto& value : values) text += (text.empty() ? "" : ", ") + to_text(value);
     return text;
 }
 
@@ -338,6 +339,17 @@ void require_not_own(const Perimeter& perimeter, const HostKey& host) {
     if (address == nullptr || !is_own(perimeter, *address)) return;
     throw InvalidArgument("host", to_text(host),
                           "the address of a host on a LAN; this one is the gateway's own");
+}
+
+void require_wan_address(const Perimeter& perimeter,
+                         const std::optional<ExternalAddress>& address) {
+    const auto fixed = address ? address->fixed() : std::nullopt;
+    const auto& known = perimeter.scope.wan_addresses;
+    if (!fixed || std::ranges::binary_search(known, *fixed)) return;
+    throw InvalidArgument("external-address", to_text(*fixed),
+                          known.empty() ? "an address of a WAN, but none has an IPv4 address: see "
+                                          "portholectl status"
+                                        : joined(known) + " or \"any\"");
 }
 
 bool is_lan_host(const Perimeter& perimeter, const Address& address) {

@@ -26,11 +26,18 @@ std::string describe(const Reservation& row) {
 }
 
 // A port that somebody owns, or nobody can.
-[[noreturn]] void refuse_port(const ProtocolPort& port, const Reservation* owner,
+[[noreturn]] void refuse_port(const ExternalEndpoint& wanted, const Reservation* owner,
                               const Reservations& all) {
-    const auto subject = "external port " + to_text(port);
+    const ProtocolPort port{wanted.protocol, wanted.port};
+    const auto subject =
+        "external port " + to_text(port) +
+        (wanted.address.is_any() ? std::string() : " of " + to_text(wanted.address));
     if (owner != nullptr) {
-        throw Refused(Refusal::port_taken, subject + " is owned by " + describe(*owner));
+        const auto where = owner->external_address == wanted.address
+                               ? std::string()
+                               : " on " + to_text(owner->external_address) +
+                                     (owner->external_address.is_any() ? " address" : "");
+        throw Refused(Refusal::port_taken, subject + " is owned by " + describe(*owner) + where);
     }
     if (all.is_own(port.protocol, port.port)) {
         throw Refused(Refusal::port_taken, subject + " is in use by the gateway itself");
@@ -120,14 +127,37 @@ class Plan {
         if (found != external_.end()) return find(found->second);
         return base_.find(protocol, external_port);
     }
-    [[nodiscard]] std::optional<Port> next_free_port(Protocol protocol, Port port) const {
+    // Who is in the way of this one: has the port there, or anywhere if it is wanted on any
+    // address. `except`: is not.
+    [[nodiscard]] const Reservation* taken(const ExternalEndpoint& wanted,
+                                           const Reservation* except = nullptr) const {
+        const auto* owner = find(wanted.protocol, wanted.port);
+        if (owner != nullptr && owner != except) return owner;
+        if (!wanted.address.is_any()) {
+            owner = find_fixed(wanted);
+            return owner != except ? owner : nullptr;
+        }
+        const auto in_the_way = [&](const auto& endpoints) -> const Reservation* {
+            for (auto at = endpoints.lower_bound(wanted); at != endpoints.end(); ++at) {
+                const auto& [protocol, port, address] = at->first;
+                if (protocol != wanted.protocol || port != wanted.port) break;
+                const auto* row = find_fixed(at->first);
+                if (row != nullptr && row != except) return row;
+            }
+            return nullptr;
+        };
+        owner = in_the_way(base_.fixed());
+        return owner != nullptr ? owner : in_the_way(fixed_);
+    }
+    [[nodiscard]] std::optional<Port> next_free_port(const ExternalEndpoint& wanted) const {
+        const auto& [protocol, port, address] = wanted;
         const bool unprivileged = port >= first_unprivileged;
         const unsigned first = unprivileged ? first_unprivileged.value() : 1;
         const unsigned count =
             unprivileged ? port_count - first : first_unprivileged.value() - first;
         for (unsigned step = 1; step < count; ++step) {
             const auto candidate = *Port::from(first + (port.value() - first + step) % count);
-            const bool free = find(protocol, candidate) == nullptr;
+            const bool free = taken({protocol, candidate, address}) == nullptr;
             if (free && base_.can_be_reserved(protocol, candidate)) return candidate;
         }
         return std::nullopt;
@@ -142,7 +172,7 @@ class Plan {
         if (const auto* old = find(wanted.id)) take_from_indexes(*old);
         owners_[wanted.internal] = wanted.id;
         for (const auto& place : located(wanted)) owners_[place] = wanted.id;
-        if (is_translated(wanted.internal)) external_[outside(wanted)] = wanted.id;
+        set_owner(wanted, wanted.id);
         if (wanted.id < base_.next_id()) {
             changed_.insert_or_assign(wanted.id, wanted);
         } else if (const auto place = place_of(wanted.id); place < created_.size()) {
@@ -178,10 +208,22 @@ class Plan {
     void take_from_indexes(const Reservation& old) {
         owners_[old.internal] = nobody;
         for (const auto& place : located(old)) owners_[place] = nobody;
-        if (is_translated(old.internal)) external_[outside(old)] = nobody;
+        set_owner(old, nobody);
     }
-    static std::uint32_t outside(const Reservation& row) {
-        return EndpointHash::number(row.internal.protocol, row.external_port);
+    void set_owner(const Reservation& row, ReservationId id) {
+        if (!is_translated(row.internal)) return;
+        if (row.external_address.is_any()) {
+            external_[EndpointHash::number(row.internal.protocol, row.external_port)] = id;
+        } else {
+            fixed_[external_endpoint(row)] = id;
+        }
+    }
+    [[nodiscard]] const Reservation* find_fixed(const ExternalEndpoint& endpoint) const {
+        if (const auto found = fixed_.find(endpoint); found != fixed_.end()) {
+            return find(found->second);
+        }
+        const auto found = base_.fixed().find(endpoint);
+        return found != base_.fixed().end() ? find(found->second) : nullptr;
     }
 
     const Reservations& base_;
@@ -190,6 +232,7 @@ class Plan {
     std::vector<Reservation> created_;                             // in the order of their ids
     std::unordered_map<Endpoint, ReservationId, EndpointHash> owners_;
     std::unordered_map<std::uint32_t, ReservationId> external_;
+    std::map<ExternalEndpoint, ReservationId> fixed_;
 };
 
 // Where an alternate is looked for first: for the same host always at the same place.
@@ -211,7 +254,7 @@ std::optional<Port> free_alternate(const Plan& plan, const Endpoint& internal,
     for (unsigned step = 0; step < count; ++step) {
         const auto candidate = *Port::from(first + (start + step) % count);
         const bool free =
-            candidate != excluded && plan.find(internal.protocol, candidate) == nullptr;
+            candidate != excluded && plan.taken({internal.protocol, candidate}) == nullptr;
         if (free && plan.base().can_be_reserved(internal.protocol, candidate)) return candidate;
     }
     return std::nullopt;
@@ -229,37 +272,46 @@ void make_way(Plan& plan, Reservation claimed) {
     plan.put(claimed);
 }
 
-void require_own_port(const Endpoint& internal, const std::optional<Port>& external_port) {
-    if (!external_port || *external_port == internal.port) return;
-    throw InvalidArgument(
-        "external-port", to_text(*external_port),
-        to_text(internal.port) + ", the port inside: what IPv6 hosts send is not translated");
+// What an IPv6 host sends leaves from where it is.
+void require_own_endpoint(const Endpoint& internal, const std::optional<Port>& port,
+                          const std::optional<ExternalAddress>& address) {
+    constexpr auto reason = "what IPv6 hosts send is not translated";
+    if (port && *port != internal.port) {
+        throw InvalidArgument("external-port", to_text(*port),
+                              to_text(internal.port) + ", the port inside: " + reason);
+    }
+    if (address && !address->is_any()) {
+        throw InvalidArgument("external-address", to_text(*address),
+                              std::string("\"any\": ") + reason);
+    }
 }
 
-Port choose_port(Plan& plan, const ReserveRequest& request, const Reservation* renewed) {
-    if (!is_translated(request.internal)) {
-        require_own_port(request.internal, request.external_port);
-        return request.internal.port;
-    }
+ExternalEndpoint choose_outside(Plan& plan, const ReserveRequest& request,
+                                const Reservation* renewed) {
     const auto protocol = request.internal.protocol;
-    const auto kept = renewed != nullptr ? renewed->external_port : request.internal.port;
-    const auto wanted = request.external_port.value_or(kept);
-    const auto* owner = plan.find(protocol, wanted);
-    const bool kept_port = renewed != nullptr && owner == renewed;
-    if (owner != nullptr && !kept_port && owner->origin == Origin::automatic &&
-        request.on_conflict == OnConflict::fail && plan.base().can_be_reserved(protocol, wanted)) {
+    if (!is_translated(request.internal)) {
+        require_own_endpoint(request.internal, request.external_port, request.external_address);
+        return {protocol, request.internal.port};
+    }
+    const auto kept = renewed != nullptr ? external_endpoint(*renewed)
+                                         : ExternalEndpoint{protocol, request.internal.port};
+    const ExternalEndpoint wanted{protocol, request.external_port.value_or(kept.port),
+                                  request.external_address.value_or(kept.address)};
+    const auto* owner = plan.taken(wanted, renewed);
+    const bool kept_port = renewed != nullptr && wanted.port == kept.port;
+    const bool allowed = kept_port || plan.base().can_be_reserved(protocol, wanted.port);
+    if (owner == nullptr && allowed) return wanted;
+    if (owner != nullptr && allowed && owner->origin == Origin::automatic &&
+        request.on_conflict == OnConflict::fail) {
         make_way(plan, *owner);
         return wanted;
     }
-    const bool free = owner == nullptr && plan.base().can_be_reserved(protocol, wanted);
-    if (kept_port || free) return wanted;
-    if (request.on_conflict == OnConflict::fail) {
-        refuse_port({protocol, wanted}, owner, plan.base());
-    }
-    if (renewed != nullptr) return renewed->external_port;
-    if (const auto next = plan.next_free_port(protocol, wanted)) return *next;
+    if (request.on_conflict == OnConflict::fail) refuse_port(wanted, owner, plan.base());
+    const bool elsewhere = wanted.address != kept.address;
+    if (renewed != nullptr && !elsewhere) return kept;
+    if (const auto next = plan.next_free_port(wanted)) return {protocol, *next, wanted.address};
     throw Refused(Refusal::limit_exceeded, "no external port of " + to_text(protocol) +
-                                               " is free in the range of " + to_text(wanted));
+                                               " is free in the range of " + to_text(wanted.port));
 }
 
 // The claim that was made for this host, before somebody asked for its MAC address.
@@ -302,12 +354,22 @@ std::vector<Address> ipv6_places_for(const Plan& plan, const Reservation& row) {
     return result;
 }
 
+// Has the row of a host that is there wait for its external address, or not any more.
+void follow_wan(const Reservations& base, Reservation& row) {
+    if (row.external_address.is_any()) return;
+    if (base.lacks_address(row)) {
+        row.state = ReservationState::waiting;
+    } else if (row.state == ReservationState::waiting) {
+        row.state = ReservationState::settling;
+    }
+}
+
 // Puts the row of a MAC address where its host is.
 void put_in_place(Plan& plan, Reservation row) {
     const auto former = located(row);
     row.address = place_for(plan, row);
     row.ipv6_addresses = ipv6_places_for(plan, row);
-    if (is_away(row)) {
+    if (is_away(row) || plan.base().lacks_address(row)) {
         row.state = ReservationState::waiting;
     } else if (located(row) != former || row.state == ReservationState::waiting) {
         row.state = ReservationState::settling;
@@ -334,25 +396,40 @@ void follow_in(Plan& plan, const std::set<ReservationId>& followers) {
     for (const auto& row : rows) put_in_place(plan, row);
 }
 
+void follow_wans_in(Plan& plan) {
+    for (const auto& [endpoint, id] : plan.base().fixed()) {
+        const auto* found = plan.find(id);
+        if (found == nullptr) continue;
+        auto row = *found;
+        if (known_by_mac(row.internal)) {
+            put_in_place(plan, row);
+        } else {
+            follow_wan(plan.base(), row);
+            plan.put(row);
+        }
+    }
+}
+
 // `former`: the row that had this endpoint before and has left the plan.
 ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origin, Time now,
                          const Reservation* former = nullptr) {
     const auto* renewed = plan.find(request.internal);
     if (renewed == nullptr && former == nullptr) renewed = claim_of(plan, request.internal);
     if (renewed != nullptr && renewed->origin == Origin::configured) refuse_read_only(*renewed);
-    const auto external_port = choose_port(plan, request, renewed);
+    const auto outside = choose_outside(plan, request, renewed);
     if (renewed != nullptr) former = renewed;
-    const bool moved = former == nullptr || former->external_port != external_port ||
+    const bool moved = former == nullptr || external_endpoint(*former) != outside ||
                        former->origin == Origin::automatic;
 
     Reservation row{
         .id = former != nullptr ? former->id : plan.new_id(),
         .internal = request.internal,
-        .external_port = external_port,
+        .external_port = outside.port,
         .filtering =
             request.filtering.value_or(renewed != nullptr ? renewed->filtering : default_filtering),
         .origin = origin,
         .state = moved ? ReservationState::settling : former->state,
+        .external_address = outside.address,
         .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
         .expires = expiry(request.lifetime, now),
         .last_seen = former != nullptr ? former->last_seen : never,
@@ -372,6 +449,7 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         leave(left, std::get<Address>(row.internal.host));
         plan.put(left);
     }
+    follow_wan(plan.base(), row);
     plan.put(row);
     return row.id;
 }
@@ -394,6 +472,7 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
         throw StorageFailure("load reservations", "reservation " + std::to_string(number(row.id)) +
                                                       " contradicts another one");
     };
+    const Plan plan(*this);
     for (auto& row : rows) {
         const bool by_mac = known_by_mac(row.internal);
         if (!by_mac) {
@@ -405,7 +484,7 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
         }
         if (by_mac && is_away(row)) row.state = ReservationState::waiting;
         const bool taken = is_translated(row.internal)
-                               ? find(row.internal.protocol, row.external_port) != nullptr
+                               ? plan.taken(external_endpoint(row)) != nullptr
                                : row.external_port != row.internal.port;
         const bool followed_there = by_address_.contains(row.internal);
         if (taken || followed_there || row.id == nobody || row.id >= next_id) contradict(row);
@@ -419,6 +498,7 @@ Reservations::Reservations(const Reservations& other)
       pool_(other.pool_),
       claim_alternates_(other.claim_alternates_),
       own_ports_(other.own_ports_),
+      wan_addresses_(other.wan_addresses_),
       whereabouts_(other.whereabouts_) {
     ReservationDifference everything;
     for (const auto& [id, row] : other.rows_) everything.after.push_back(row);
@@ -461,23 +541,28 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
     if (old->origin == Origin::configured) refuse_read_only(*old);
     auto row = *old;
     Plan plan(*this);
-    if (changes.external_port || changes.lifetime) {
+    if (changes.external_port || changes.external_address || changes.lifetime) {
         // Somebody wants it to be so, whatever is seen of the host.
         if (row.origin == Origin::automatic) row.state = ReservationState::settling;
         row.origin = Origin::api;
         row.mac.reset();
     }
-    if (!is_translated(row.internal)) require_own_port(row.internal, changes.external_port);
-    if (changes.external_port && is_translated(row.internal)) {
-        const auto* owner = find(row.internal.protocol, *changes.external_port);
-        const ProtocolPort wanted{row.internal.protocol, *changes.external_port};
-        const bool free = owner == nullptr && can_be_reserved(wanted.protocol, wanted.port);
-        const bool makes_way = owner != nullptr && owner->origin == Origin::automatic &&
-                               can_be_reserved(wanted.protocol, wanted.port);
-        if (owner != old && !free && !makes_way) refuse_port(wanted, owner, *this);
-        if (owner != old && makes_way) make_way(plan, *owner);
-        row.external_port = *changes.external_port;
-        if (owner != old) row.state = ReservationState::settling;
+    if (!is_translated(row.internal)) {
+        require_own_endpoint(row.internal, changes.external_port, changes.external_address);
+    } else if (changes.external_port || changes.external_address) {
+        const auto kept = external_endpoint(row);
+        const ExternalEndpoint wanted{kept.protocol, changes.external_port.value_or(kept.port),
+                                      changes.external_address.value_or(kept.address)};
+        const auto* owner = plan.taken(wanted, old);
+        const bool allowed =
+            wanted.port == kept.port || can_be_reserved(wanted.protocol, wanted.port);
+        const bool makes_way = owner != nullptr && owner->origin == Origin::automatic;
+        if (!allowed || (owner != nullptr && !makes_way)) refuse_port(wanted, owner, *this);
+        if (makes_way) make_way(plan, *owner);
+        row.external_port = wanted.port;
+        row.external_address = wanted.address;
+        if (wanted != kept) row.state = ReservationState::settling;
+        follow_wan(*this, row);
     }
     row.filtering = changes.filtering.value_or(row.filtering);
     row.comment = changes.comment.value_or(row.comment);
@@ -517,6 +602,12 @@ ReservationDifference Reservations::follow() const {
     return std::move(plan).difference();
 }
 
+ReservationDifference Reservations::follow_wans() const {
+    Plan plan(*this);
+    follow_wans_in(plan);
+    return std::move(plan).difference();
+}
+
 ConfiguredDifference Reservations::configure(
     std::span<const ReserveRequest> wanted, Time now,
     const std::function<void(const HostKey&)>& check) const {
@@ -541,6 +632,7 @@ ConfiguredDifference Reservations::configure(
         }
     }
     follow_in(plan, followers_);
+    follow_wans_in(plan);
     result.difference = std::move(plan).difference();
     return result;
 }
@@ -559,7 +651,7 @@ ClaimedDifference Reservations::claim(std::span<const Claim> claims, const Claim
         const Endpoint by_mac{mac, internal.protocol, internal.port};
         if (plan.owner(internal) != nullptr || plan.find(by_mac) != nullptr) continue;
         const bool too_many = total >= policy.limit || of_mac[mac] >= policy.limit_per_mac;
-        const bool natural = plan.find(internal.protocol, internal.port) == nullptr &&
+        const bool natural = plan.taken({internal.protocol, internal.port}) == nullptr &&
                              can_be_reserved(internal.protocol, internal.port);
         const auto port = natural ? std::optional(internal.port)
                                   : free_alternate(plan, internal, policy.alternates);
@@ -632,9 +724,15 @@ void Reservations::set_state(std::span<const ReservationId> ids, ReservationStat
 
 void Reservations::set_owner(const Reservation& row, ReservationId id) {
     if (!is_translated(row.internal)) return;
-    auto& owners = by_external_.at(index_of(row.internal.protocol));
-    if (owners.empty()) owners.resize(port_count, nobody);
-    owners[row.external_port.value()] = id;
+    if (row.external_address.is_any()) {
+        auto& owners = by_external_.at(index_of(row.internal.protocol));
+        if (owners.empty()) owners.resize(port_count, nobody);
+        owners[row.external_port.value()] = id;
+    } else if (id == nobody) {
+        fixed_.erase(external_endpoint(row));
+    } else {
+        fixed_.insert_or_assign(external_endpoint(row), id);
+    }
 }
 
 bool Reservations::add(const Reservation& row) {
@@ -688,6 +786,10 @@ const Reservation* Reservations::owner(const Endpoint& from) const {
 std::vector<const Reservation*> Reservations::all_outside(const ProtocolPort& port) const {
     std::vector<const Reservation*> found;
     if (const auto* row = find(port.protocol, port.port)) found.push_back(row);
+    for (auto at = fixed_.lower_bound({port.protocol, port.port}); at != fixed_.end(); ++at) {
+        if (at->first.protocol != port.protocol || at->first.port != port.port) break;
+        found.push_back(&rows_.at(at->second));
+    }
     // IPv6 addresses are ordered behind IPv4 ones, the first of them is all zeros.
     constexpr std::array<std::uint8_t, 16> zeros{};
     const Endpoint first{*Address::from_bytes(zeros), port.protocol, port.port};
@@ -728,8 +830,16 @@ std::map<MacAddress, std::vector<Address>> Reservations::followed_ipv6() const {
     return result;
 }
 
+std::map<Address, std::size_t> Reservations::missing_addresses() const {
+    std::map<Address, std::size_t> result;
+    for (const auto& [endpoint, id] : fixed_) {
+        if (lacks_address(rows_.at(id))) ++result[*endpoint.address.fixed()];
+    }
+    return result;
+}
+
 std::optional<Port> Reservations::next_free_port(Protocol protocol, Port port) const {
-    return Plan(*this).next_free_port(protocol, port);
+    return Plan(*this).next_free_port({protocol, port});
 }
 
 std::optional<Time> Reservations::next_expiry() const {

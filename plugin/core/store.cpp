@@ -37,7 +37,8 @@ constexpr std::array migrations{
     "INSERT INTO counter VALUES (0, 1);",
     "ALTER TABLE reservation ADD COLUMN mac TEXT;",      // NULL: not claimed
     "ALTER TABLE reservation ADD COLUMN address TEXT;",  // NULL: not known by its MAC, or away
-    "ALTER TABLE reservation ADD COLUMN ipv6_addresses TEXT;",  // the same; with spaces between
+    "ALTER TABLE reservation ADD COLUMN ipv6_addresses TEXT;",    // the same; with spaces between
+    "ALTER TABLE reservation ADD COLUMN external_address TEXT;",  // NULL: any
 };
 
 // The file is not a database of Porthole's, or not one any more.
@@ -194,7 +195,7 @@ class Store::Database {
         begin_.emplace(handle_.get(), "BEGIN IMMEDIATE");
         commit_.emplace(handle_.get(), "COMMIT");
         insert_.emplace(handle_.get(),
-                        "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                        "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
         count_.emplace(handle_.get(),
                        "UPDATE counter SET generation = ?, next_id = max(next_id, ?)");
@@ -222,6 +223,8 @@ class Store::Database {
                 .state = ReservationState::settling,  // Reservations knows better
                 .mac = stored_if_any<MacAddress>("mac", select.text(10)),
                 .address = stored_if_any<Address>("address", select.text(11)),
+                .external_address =
+                    ExternalAddress(stored_if_any<Address>("external_address", select.text(13))),
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),
@@ -254,6 +257,7 @@ class Store::Database {
             .bind(11, row.mac)
             .bind(12, row.address)
             .bind(13, row.ipv6_addresses)
+            .bind(14, row.external_address.fixed())
             .run();
     }
     void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "types/reservation.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -74,6 +75,30 @@ bool is_control(std::string_view sequence) {
 }
 
 }  // namespace
+
+ExternalAddress::ExternalAddress(const std::optional<Address>& address) {
+    if (address && address->family() == Family::ipv4) {
+        std::ranges::copy(address->bytes(), bytes_.begin());
+    }
+}
+
+std::optional<Address> ExternalAddress::fixed() const {
+    return is_any() ? std::nullopt : Address::from_bytes(bytes_);
+}
+
+std::optional<ExternalAddress> TextForm<ExternalAddress>::parse(std::string_view text) {
+    if (text == "any") return ExternalAddress();
+    const auto address = TextForm<Address>::parse(text);
+    if (!address || address->family() != Family::ipv4 || !address->is_unicast()) {
+        return std::nullopt;
+    }
+    return ExternalAddress(address);
+}
+
+std::string TextForm<ExternalAddress>::format(const ExternalAddress& address) {
+    const auto fixed = address.fixed();
+    return fixed ? to_text(*fixed) : "any";
+}
 
 std::optional<Filtering> TextForm<Filtering>::parse(std::string_view text) {
     return value_of(filtering_names, text);

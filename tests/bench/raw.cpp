@@ -99,14 +99,15 @@ std::string nft_file(const std::vector<Mapping>& mappings) {
     std::string exact_flows;
     std::string owners;
     std::string host_ports;  // as nobody's port is another one inside, the ports as well
-    for (const auto& [protocol, host, internal, external, claimed, filtering] : mappings) {
-        const auto source =
-            fmt::format("{} . {} . {}", to_text(protocol), to_text(*host), internal.value());
-        exact += fmt::format("{} : {},", source, external.value());
-        exact_flows += fmt::format("{} . {},", source, external.value());
-        owners += fmt::format("{} . {} : {} . {},", to_text(protocol), external.value(),
-                              to_text(*host), internal.value());
-        host_ports += fmt::format("{} . {},", to_text(protocol), external.value());
+    for (const auto& mapping : mappings) {
+        const auto protocol = to_text(mapping.protocol);
+        const auto external = mapping.external_port.value();
+        const auto inside =
+            fmt::format("{} . {}", to_text(*mapping.host), mapping.internal_port.value());
+        exact += fmt::format("{} . {} : {},", protocol, inside, external);
+        exact_flows += fmt::format("{} . {} . {},", protocol, inside, external);
+        owners += fmt::format("{} . {} : {},", protocol, external, inside);
+        host_ports += fmt::format("{} . {},", protocol, external);
     }
     return fmt::format(
         "add element inet porthole exact {{ {} }}\n"

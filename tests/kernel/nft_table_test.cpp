@@ -151,6 +151,45 @@ TEST_F(NftTable, HasPinholesOnceThereAreAny) {
     EXPECT_EQ(listed(), before);
 }
 
+// Who is bound to an address of the WAN has sets and rules of his own, which nobody else needs.
+TEST_F(NftTable, HasRulesForFixedAddressesWhileThereAreAny) {
+    const Scope scope{
+        .wans = {interface("eth0")},
+        .nat_sources = {network("192.168.2.0/24")},
+        .wan_addresses = {parse<Address>("", "203.0.113.1"), parse<Address>("", "203.0.113.2")}};
+    const auto usual = mapping(Protocol::udp, "192.168.2.4", 7, 7);
+    const auto at = [](const char* host, const char* address, Filtering filtering) {
+        auto fixed = mapping(Protocol::udp, host, 51820, 51820);
+        fixed.external_address = ExternalAddress(parse<Address>("", address));
+        fixed.filtering = filtering;
+        return fixed;
+    };
+    const Firewall without{.scope = scope, .mappings = {usual}};
+    Firewall with{
+        .scope = scope,
+        .mappings = {usual, at("192.168.2.2", "203.0.113.1", Filtering::endpoint_independent),
+                     at("192.168.2.3", "203.0.113.2", Filtering::address_dependent)}};
+    std::ranges::sort(with.mappings);
+    table.replace(without);
+    const auto before = listed();
+    EXPECT_THAT(before, Not(HasSubstr("fixed")));
+    EXPECT_FALSE(table.apply(difference(without, with)));
+    EXPECT_EQ(listed(), before);
+    table.replace(with);
+    const auto built = listed();
+    EXPECT_EQ(built, golden("fixed.nft"));
+    nft("flush ruleset\n" + built);
+    EXPECT_EQ(listed(), built);
+    table.replace(with);
+    auto away = with;
+    away.mappings.back().host.reset();
+    std::ranges::sort(away.mappings);
+    EXPECT_TRUE(table.apply(difference(with, away)));
+    EXPECT_TRUE(table.apply(difference(away, with)));
+    EXPECT_EQ(listed(), built);
+    EXPECT_FALSE(table.apply(difference(with, without)));
+}
+
 TEST_F(NftTable, HoldsMorePinholesThanPorts) {
     Firewall many;
     std::array<std::uint8_t, 16> host{0x20, 0x01, 0x0d, 0xb8};
@@ -425,8 +464,12 @@ class NftTableGrows : public NftTable, public testing::WithParamInterface<unsign
             const auto protocol = below(2) == 0 ? Protocol::udp : Protocol::tcp;
             const auto external = *Port::from(51820 + below(60));
             if (!taken.emplace(protocol, external).second) continue;
-            mappings.insert({protocol, Address::v4(0xC0A80202U + below(20)),
-                             *Port::from(51820 + below(2000)), external});
+            Mapping made{protocol, Address::v4(0xC0A80202U + below(20)),
+                         *Port::from(51820 + below(2000)), external};
+            if (below(3) == 0) {
+                made.external_address = ExternalAddress(Address::v4(0xCB007101U + below(3)));
+            }
+            mappings.insert(made);
         }
         std::set<std::tuple<Protocol, std::optional<Address>, Port>> endpoints;
         for (const auto& row : mappings) {

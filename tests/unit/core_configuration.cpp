@@ -289,6 +289,24 @@ TEST(ConfigurationTest, KeepsAlternatesApartFromThePortsOfHosts) {
                 IsEmpty());
 }
 
+TEST(ConfigurationTest, TakesOnePortOnSeveralAddresses) {
+    const auto at = [](std::string_view host, const std::string& address) {
+        return row(host, "udp", "port = 51820\nexternal-address = \"" + address + "\"");
+    };
+    const auto two = at("192.168.2.2", "203.0.113.2") + at("192.168.2.3", "203.0.113.1");
+    EXPECT_THAT(errors_of(two), IsEmpty());
+    EXPECT_THAT(errors_of(two + at("192.168.2.4", "203.0.113.1")),
+                Pointwise(Begins(), {"11:1: reservation[2].external-port: external port 51820/udp "
+                                     "belongs to the reservation in line 6"}));
+    EXPECT_THAT(errors_of(two + at("192.168.2.4", "any")), ::testing::SizeIs(1));
+    EXPECT_THAT(errors_of(at("192.168.2.4", "any") + at("192.168.2.3", "203.0.113.1")),
+                ::testing::SizeIs(1));
+    EXPECT_THAT(errors_of(at("2001:db8::2", "203.0.113.1")),
+                Pointwise(Begins(), {"5:20: reservation[0].external-address: invalid 203.0.113.1: "
+                                     "expected \"any\": what IPv6 hosts send is not translated"}));
+    EXPECT_THAT(errors_of(at("192.168.2.2", "2001:db8::1")), ::testing::SizeIs(1));
+}
+
 TEST(ConfigurationTest, RefusesReservationsThatContradictEachOther) {
     const auto first = row("192.168.2.2", "udp", "port = 51820");
     EXPECT_THAT(errors_of(first + row("192.168.2.2", "udp", "port = 51820\nexternal-port = 7")),

@@ -21,7 +21,7 @@ std::vector<Reservation> rows(std::uint64_t first, std::uint64_t last) {
     for (auto id = first; id <= last; ++id) {
         result.push_back({ReservationId{id}, endpoint("192.168.2.2", id), port(id),
                           default_filtering, Origin::api, ReservationState::active, std::nullopt,
-                          std::nullopt, Comment(), never, never});
+                          std::nullopt, ExternalAddress(), Comment(), never, never});
     }
     return result;
 }

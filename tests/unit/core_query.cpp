@@ -19,9 +19,10 @@ using ::testing::IsEmpty;
 
 Reservation row(std::uint64_t id, Endpoint internal, std::uint64_t external_port, Origin origin,
                 ReservationState state, std::string_view text, Time expires, Time last_seen) {
-    return {
-        ReservationId{id}, internal,     port(external_port), default_filtering, origin,   state,
-        std::nullopt,      std::nullopt, comment(text),       expires,           last_seen};
+    return {ReservationId{id}, internal,     port(external_port),
+            default_filtering, origin,       state,
+            std::nullopt,      std::nullopt, ExternalAddress(),
+            comment(text),     expires,      last_seen};
 }
 
 class QueryTest : public ::testing::Test {

@@ -54,6 +54,7 @@ TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
                                ReservationState::settling,
                                std::nullopt,
                                std::nullopt,
+                               ExternalAddress(),
                                Comment(),
                                never,
                                never};
@@ -361,6 +362,7 @@ TEST_F(ReservationsTest, OfTheConfigurationKeepWhenTheirHostWasSeen) {
                            ReservationState::active,
                            std::nullopt,
                            std::nullopt,
+                           ExternalAddress(),
                            Comment(),
                            never,
                            now};
@@ -388,6 +390,84 @@ TEST_F(ReservationsTest, AreNotMadeOfRowsThatContradictEachOther) {
     Reservations loaded({stored}, ReservationId{9});
     loaded.apply(loaded.reserve({.internal = ben, .external_port = port(7)}, Origin::api, now));
     EXPECT_EQ(loaded.find(ben)->id, ReservationId{9});
+}
+
+const ExternalAddress first_address(parse<Address>("", "203.0.113.1"));
+const ExternalAddress second_address(parse<Address>("", "203.0.113.2"));
+
+class FixedAddresses : public ReservationsTest {
+  protected:
+    FixedAddresses() { all_.set_wan_addresses(all<Address>({"203.0.113.1", "203.0.113.2"})); }
+    const Reservation& reserve_at(const Endpoint& internal, ExternalAddress address,
+                                  OnConflict on_conflict = OnConflict::fail) {
+        return reserve(
+            {.internal = internal, .external_address = address, .on_conflict = on_conflict});
+    }
+};
+
+TEST_F(FixedAddresses, HavePortsOfTheirOwn) {
+    EXPECT_EQ(reserve_at(anna, first_address).external_port, port(51820));
+    EXPECT_EQ(reserve_at(ben, second_address).external_port, port(51820));
+    EXPECT_EQ(all_.find(Protocol::udp, port(51820)), nullptr) << "nobody has it on all";
+    EXPECT_THAT(all_.all_outside({Protocol::udp, port(51820)}), SizeIs(2));
+}
+
+TEST_F(FixedAddresses, ArePartOfThePortsOfAll) {
+    reserve_at(anna, first_address);
+    EXPECT_THAT([&] { reserve({.internal = ben}); },
+                is_refused(Refusal::port_taken, "192.168.2.2 (reservation 1, api) on 203.0.113.1"));
+    EXPECT_EQ(reserve_at(ben, {}, OnConflict::next).external_port, port(51821));
+    EXPECT_THAT(
+        [&] {
+            reserve({.internal = carl,
+                     .external_port = port(51821),
+                     .external_address = first_address});
+        },
+        is_refused(Refusal::port_taken, "51821/udp of 203.0.113.1 is owned by 192.168.2.3"));
+    EXPECT_EQ(reserve_at(carl, first_address, OnConflict::next).external_port, port(51822));
+}
+
+TEST_F(FixedAddresses, AreKeptByARenewal) {
+    reserve_at(anna, first_address);
+    EXPECT_EQ(reserve({.internal = anna}).external_address, first_address);
+    EXPECT_EQ(reserve_at(anna, {}).external_address, ExternalAddress());
+    EXPECT_THAT(all_.fixed(), IsEmpty());
+}
+
+TEST_F(FixedAddresses, MakeClaimsGiveWay) {
+    const MacAddress mac = parse<MacAddress>("", "02:00:5e:10:00:03");
+    all_.apply(all_.claim(std::array{Claim{ben, mac}}, ClaimPolicy(), now).difference);
+    EXPECT_EQ(reserve_at(anna, first_address).external_port, port(51820));
+    EXPECT_NE(all_.find(ben)->external_port, port(51820));
+    all_.apply(all_.claim(std::array{Claim{carl, mac}}, ClaimPolicy(), now).difference);
+    EXPECT_NE(all_.find(carl)->external_port, port(51820));
+}
+
+TEST_F(FixedAddresses, AreWaitedFor) {
+    reserve_at(anna, first_address);
+    reserve_at(ben, second_address);
+    all_.set_wan_addresses(all<Address>({"203.0.113.1"}));
+    all_.apply(all_.follow_wans());
+    EXPECT_EQ(all_.find(anna)->state, ReservationState::settling);
+    EXPECT_EQ(all_.find(ben)->state, ReservationState::waiting);
+    EXPECT_THAT(all_.missing_addresses(),
+                ElementsAre(std::pair(parse<Address>("", "203.0.113.2"), std::size_t{1})));
+    // Its place is kept.
+    EXPECT_THAT([&] { reserve_at(carl, second_address); },
+                is_refused(Refusal::port_taken, "192.168.2.3"));
+    all_.set_wan_addresses(all<Address>({"203.0.113.1", "203.0.113.2"}));
+    all_.apply(all_.follow_wans());
+    EXPECT_EQ(all_.find(ben)->state, ReservationState::settling);
+    EXPECT_THAT(all_.follow_wans().after, IsEmpty());
+}
+
+TEST_F(FixedAddresses, AreNotForIpv6Hosts) {
+    const auto ipv6 = endpoint("2001:db8:2::2", 51820);
+    EXPECT_THAT([&] { reserve_at(ipv6, first_address); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("external-address \"203.0.113.1\"")));
+    const auto id = reserve_at(ipv6, {}).id;
+    EXPECT_THAT([&] { all_.apply(all_.change(id, {.external_address = first_address}, now)); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("external-address")));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Random sequences of operations on Reservations, compared with a model that is too simple to be
 // wrong: a map by endpoint that is searched from end to end. Hosts come, go, and exchange their
-// addresses meanwhile.
+// addresses meanwhile, and so do the WANs' addresses.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -44,22 +44,29 @@ class Model {
   public:
     std::map<Endpoint, Reservation> rows;
     Whereabouts where;
+    std::vector<Address> wan;  // its addresses
 
-    [[nodiscard]] const Reservation* owner(Protocol protocol, Port external_port) const {
+    [[nodiscard]] const Reservation* taken(const ExternalEndpoint& outside,
+                                           const Reservation* except = nullptr) const {
         for (const auto& [internal, row] : rows) {
-            if (!is_translated(internal)) continue;
-            if (internal.protocol == protocol && row.external_port == external_port) return &row;
+            if (!is_translated(internal) || &row == except) continue;
+            const bool same_address = row.external_address == outside.address ||
+                                      row.external_address.is_any() || outside.address.is_any();
+            if (internal.protocol == outside.protocol && row.external_port == outside.port &&
+                same_address) {
+                return &row;
+            }
         }
         return nullptr;
     }
 
-    [[nodiscard]] Port next_free(Protocol protocol, Port from) const {
-        const bool well_known = from.value() < 1024;
-        auto value = from.value();
+    [[nodiscard]] Port next_free(const ExternalEndpoint& outside) const {
+        const bool well_known = outside.port.value() < 1024;
+        auto value = outside.port.value();
         do {
             if (value == (well_known ? 1023 : 65535)) value = well_known ? 0 : 1023;
             ++value;
-        } while (owner(protocol, port(value)) != nullptr);
+        } while (taken({outside.protocol, port(value), outside.address}) != nullptr);
         return port(value);
     }
 
@@ -70,13 +77,17 @@ class Model {
         if (old != nullptr && old->origin == Origin::configured) refuse(Refusal::read_only);
         auto external_port = request.external_port.value_or(old != nullptr ? old->external_port
                                                                            : request.internal.port);
+        const auto kept = old != nullptr ? old->external_address : ExternalAddress();
+        const auto address = request.external_address.value_or(kept);
         const bool translated = is_translated(request.internal);
-        if (!translated && external_port != request.internal.port) refuse(no_argument);
-        const auto* taken = translated ? owner(protocol, external_port) : nullptr;
-        if (taken != nullptr && taken != old) {
+        if (!translated && (external_port != request.internal.port || !address.is_any())) {
+            refuse(no_argument);
+        }
+        if (translated && taken({protocol, external_port, address}, old) != nullptr) {
             if (request.on_conflict == OnConflict::fail) refuse(Refusal::port_taken);
+            const bool stays = old != nullptr && address == kept;
             external_port =
-                old != nullptr ? old->external_port : next_free(protocol, external_port);
+                stays ? old->external_port : next_free({protocol, external_port, address});
         }
         Reservation row{
             .id = old != nullptr ? old->id : unknown,
@@ -86,6 +97,7 @@ class Model {
                 request.filtering.value_or(old != nullptr ? old->filtering : default_filtering),
             .origin = origin,
             .state = ReservationState::settling,
+            .external_address = address,
             .comment = request.comment.value_or(old != nullptr ? old->comment : Comment()),
             .expires = expiry(request.lifetime, when),
             .last_seen = never};
@@ -96,9 +108,13 @@ class Model {
         rows.insert_or_assign(request.internal, row);
     }
 
-    // Has the rows of MAC addresses be where these are now, after anything else was done.
+    // Has the rows of MAC addresses be where these are now, and those with a fixed external address
+    // wait for it, after anything else was done.
     void follow() {
         for (auto& [internal, row] : rows) {
+            const auto fixed = row.external_address.fixed();
+            const bool lacking = fixed && std::ranges::count(wan, *fixed) == 0;
+            row.state = lacking ? ReservationState::waiting : ReservationState::settling;
             const auto* mac = mac_of(row);
             if (mac == nullptr) continue;
             const auto holder =
@@ -116,20 +132,22 @@ class Model {
                        (other != where.holders.end() && other->second != *mac);
             });
             const bool away = !row.address && row.ipv6_addresses.empty();
-            row.state = away ? ReservationState::waiting : ReservationState::settling;
+            if (away) row.state = ReservationState::waiting;
         }
     }
 
     void change(ReservationId id, const ReservationChanges& changes, Time when) {
         auto& row = modifiable(id);
-        if (changes.external_port) {
-            const bool translated = is_translated(row.internal);
-            if (!translated && *changes.external_port != row.external_port) refuse(no_argument);
-            const auto* taken =
-                translated ? owner(row.internal.protocol, *changes.external_port) : nullptr;
-            if (taken != nullptr && taken != &row) refuse(Refusal::port_taken);
-            row.external_port = *changes.external_port;
+        const ExternalEndpoint outside{row.internal.protocol,
+                                       changes.external_port.value_or(row.external_port),
+                                       changes.external_address.value_or(row.external_address)};
+        if (is_translated(row.internal)) {
+            if (taken(outside, &row) != nullptr) refuse(Refusal::port_taken);
+        } else if (outside != external_endpoint(row)) {
+            refuse(no_argument);
         }
+        row.external_port = outside.port;
+        row.external_address = outside.address;
         row.filtering = changes.filtering.value_or(row.filtering);
         row.comment = changes.comment.value_or(row.comment);
         if (changes.lifetime) row.expires = expiry(changes.lifetime, when);
@@ -210,6 +228,7 @@ class Model {
 
 constexpr std::array addresses{"192.168.2.2", "192.168.2.3", "192.168.2.4"};
 constexpr std::array ipv6_addresses{"2001:db8::2", "2001:db8::3", "2001:db8::4"};
+constexpr std::array wan_addresses{"203.0.113.1", "203.0.113.2", "203.0.113.3"};
 constexpr std::array mac_addresses{"02:00:5e:10:00:02", "02:00:5e:10:00:03", "02:00:5e:10:00:04"};
 
 // Few hosts and ports, so that requests meet; the ports lie at the edges of the ranges.
@@ -231,6 +250,7 @@ class RandomRequests {
         ReserveRequest result{
             .internal = {some_host(), one_in(3) ? Protocol::tcp : Protocol::udp, some_port()}};
         if (one_in(2)) result.external_port = some_port();
+        if (one_in(3)) result.external_address = some_external_address();
         if (one_in(2)) result.on_conflict = OnConflict::next;
         if (one_in(4)) result.filtering = some_filtering();
         if (one_in(3)) result.lifetime = std::chrono::seconds(below(5));
@@ -240,9 +260,17 @@ class RandomRequests {
     ReservationChanges changes() {
         ReservationChanges result;
         if (one_in(2)) result.external_port = some_port();
+        if (one_in(4)) result.external_address = some_external_address();
         if (one_in(4)) result.filtering = some_filtering();
         if (one_in(3)) result.lifetime = std::chrono::seconds(below(5));
         if (one_in(4)) result.comment = some_comment();
+        return result;
+    }
+    std::vector<Address> addresses_of_wan() {
+        std::vector<Address> result;
+        for (const auto* text : wan_addresses) {
+            if (!one_in(3)) result.push_back(parse<Address>("address", text));
+        }
         return result;
     }
     std::vector<ReserveRequest> requests(std::size_t most) {
@@ -314,6 +342,11 @@ class RandomRequests {
                 return parse<HostKey>("host", addresses.at(below(addresses.size())));
         }
     }
+    ExternalAddress some_external_address() {
+        if (one_in(3)) return {};
+        return ExternalAddress(
+            parse<Address>("address", wan_addresses.at(below(wan_addresses.size()))));
+    }
     MacAddress some_mac() {
         return parse<MacAddress>("mac", mac_addresses.at(below(mac_addresses.size())));
     }
@@ -383,7 +416,7 @@ std::map<MacAddress, Address> followed_in(const Reservations& reservations) {
 void expect_same(const Reservations& reservations, const Model& model) {
     ASSERT_THAT(rows_of(reservations), ElementsAreArray(model.by_id()));
     std::set<Endpoint> endpoints;
-    std::set<std::pair<Protocol, Port>> external_ports;
+    std::set<ExternalEndpoint> outsides;
     std::optional<Time> next_expiry;
     for (const auto& [id, row] : reservations.rows()) {
         EXPECT_TRUE(endpoints.insert(row.internal).second);
@@ -393,8 +426,9 @@ void expect_same(const Reservations& reservations, const Model& model) {
         const ProtocolPort outside{row.internal.protocol, row.external_port};
         EXPECT_EQ(std::ranges::count(reservations.all_outside(outside), &row), 1);
         if (is_translated(row.internal)) {
-            EXPECT_TRUE(external_ports.emplace(outside.protocol, outside.port).second);
-            EXPECT_EQ(reservations.find(outside.protocol, outside.port), &row);
+            EXPECT_TRUE(outsides.insert(external_endpoint(row)).second);
+            const auto* any = reservations.find(outside.protocol, outside.port);
+            EXPECT_EQ(any, row.external_address.is_any() ? &row : nullptr);
         } else {
             EXPECT_EQ(row.external_port, row.internal.port);
         }
@@ -452,7 +486,7 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
             attempt(refused, [&] { difference = real(); });
             attempt(expected, modelled);
         };
-        switch (random.below(11)) {
+        switch (random.below(12)) {
             case 0:
             case 1:
             case 2: {
@@ -496,11 +530,18 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
                 reservations_.set_whereabouts(after.where);
                 difference = reservations_.follow();
                 break;
+            case 10:
+                after.wan = random.addresses_of_wan();
+                reservations_.set_wan_addresses(after.wan);
+                difference = reservations_.follow_wans();
+                break;
             default: {
                 auto wanted = random.requests(4);
                 for (auto& request : wanted) {
                     request.on_conflict = OnConflict::fail;
-                    if (!is_translated(request.internal)) request.external_port.reset();
+                    if (is_translated(request.internal)) continue;
+                    request.external_port.reset();
+                    request.external_address.reset();
                 }
                 const auto configured = reservations_.configure(wanted, now_);
                 difference = configured.difference;
@@ -607,8 +648,9 @@ class FollowersProperty : public ::testing::TestWithParam<std::uint32_t> {
             SCOPED_TRACE("reservation " + std::to_string(number(id)));
             const auto* mac = mac_of(row);
             if (mac == nullptr) continue;
+            const bool away = !row.address && row.ipv6_addresses.empty();
             EXPECT_EQ(row.state == ReservationState::waiting,
-                      !row.address && row.ipv6_addresses.empty());
+                      away || reservations_.lacks_address(row));
             const auto here = where.of.find(*mac);
             if (here != where.of.end()) {
                 const auto* owner = reservations_.owner(at(here->second, row.internal));

@@ -122,10 +122,10 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
     std::vector<Reservation> rows{
         {ReservationId{3}, endpoint("192.168.2.2", 1), port(65535), Filtering::endpoint_independent,
          Origin::configured, ReservationState::settling, std::nullopt, std::nullopt,
-         comment("Größe '); DROP TABLE x; --"), never, now},
+         ExternalAddress(), comment("Größe '); DROP TABLE x; --"), never, now},
         {ReservationId{4}, endpoint("2001:db8::2", 1, Protocol::tcp), port(1),
          Filtering::address_dependent, Origin::automatic, ReservationState::settling, std::nullopt,
-         std::nullopt, Comment(), now + 1s, never},
+         std::nullopt, ExternalAddress(), Comment(), now + 1s, never},
         {.id = ReservationId{6},
          .internal = endpoint("02:00:5e:10:00:02", 1),
          .external_port = port(8),
@@ -133,11 +133,12 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
          .origin = Origin::api,
          .state = ReservationState::settling,
          .address = parse<Address>("", "192.168.2.7"),
+         .external_address = ExternalAddress(parse<Address>("", "203.0.113.7")),
          .comment = Comment(),
          .ipv6_addresses = all<Address>({"2001:db8::7", "fd00::7"})},
         {ReservationId{7}, endpoint("02:00:5e:10:00:01", 1), port(7),
          Filtering::address_and_port_dependent, Origin::api, ReservationState::settling,
-         std::nullopt, std::nullopt, Comment(), Time(1s), Time(0s)},
+         std::nullopt, std::nullopt, ExternalAddress(), Comment(), Time(1s), Time(0s)},
     };
     {
         auto opened = Store::open(directory_.path());
@@ -234,7 +235,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 4"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 5"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }

@@ -91,8 +91,8 @@ TEST(DBusReserve, NamesAnUnknownKeyAndThoseItKnows) {
             reserve_with({{"external_port", std::uint16_t{1}}});
         },
         ThrowsMessage<InvalidArgument>(
-            StrEq("unknown key \"external_port\": allowed are external-port, on-conflict, "
-                  "filtering, lifetime, comment, if-generation, settle")));
+            StrEq("unknown key \"external_port\": allowed are external-port, external-address, "
+                  "on-conflict, filtering, lifetime, comment, if-generation, settle")));
 }
 
 TEST(DBusReserve, NamesTheTypeItWants) {
@@ -110,9 +110,22 @@ TEST(DBusReserve, NamesTheTypeItWants) {
             StrEq("invalid comment: expected a value of D-Bus type \"s\", got \"as\"")));
 }
 
+TEST(DBusReserve, TakesAnExternalAddressOrAny) {
+    const auto address = [](const char* text) {
+        return reserve_with({{"external-address", Text(text)}}).request.external_address;
+    };
+    EXPECT_EQ(address("203.0.113.1"), ExternalAddress(parse<Address>("", "203.0.113.1")));
+    EXPECT_EQ(address("any"), ExternalAddress());
+    EXPECT_EQ(reserve_with({}).request.external_address, std::nullopt);
+    for (const auto* wrong : {"", "2001:db8::1", "0.0.0.0", "224.0.0.1", "203.0.113.1/24"}) {
+        EXPECT_THAT([&] { address(wrong); },
+                    ThrowsMessage<InvalidArgument>(HasSubstr("external-address")))
+            << wrong;
+    }
+}
+
 TEST(DBusReserve, RefusesWhatOnlyLaterVersionsHave) {
-    for (const auto& [key, value] :
-         Dictionary{{"wan", Text("eth0")}, {"external-address", Text("1.2.3.4")}}) {
+    for (const auto& [key, value] : Dictionary{{"wan", Text("eth0")}}) {
         try {
             reserve_with({{key, value}});
             ADD_FAILURE() << key << " was taken";

@@ -347,5 +347,63 @@ TEST_F(FlowJudgeTest, CountsContactsOfThePortThatTheOwnerHasNow) {
     EXPECT_EQ(judge_.contact_of(inbound(remote, eight, anna)), no_contact);
 }
 
+// Several addresses on one WAN, and mappings that are bound to one of them.
+class FlowJudgeOfFixedAddresses : public FlowJudgeTest {
+  protected:
+    FlowJudgeOfFixedAddresses() { scope_.wan_addresses = {wan, other_wan}; }
+    static Mapping fixed(const FlowEnd& host, const Address& address) {
+        auto mapping = mapped(host, 7);
+        mapping.external_address = ExternalAddress(address);
+        return mapping;
+    }
+    static inline const auto other_wan = parse<Address>("", "203.0.113.3");
+    const FlowEnd elsewhere = end_at("203.0.113.3:7");
+};
+
+TEST_F(FlowJudgeOfFixedAddresses, LetsTwoHaveOnePort) {
+    settle({}, {fixed(anna, wan), fixed(ben, other_wan)});
+    expect_fine(outbound(anna, remote, shown));
+    expect_wrong(outbound(anna, remote, elsewhere));
+    expect_fine(outbound(ben, remote, elsewhere));
+    expect_wrong(outbound(ben, remote, shown));
+    expect_fine(inbound(remote, shown, anna));
+    expect_fine(inbound(remote, elsewhere, ben));
+    EXPECT_EQ(judge_.contact_of(outbound(anna, remote, elsewhere)), no_contact);
+    EXPECT_NE(judge_.contact_of(outbound(anna, remote, shown)), no_contact);
+    EXPECT_EQ(judge_.contact_of(inbound(remote, elsewhere, anna)), no_contact);
+}
+
+TEST_F(FlowJudgeOfFixedAddresses, LeavesThePortOfOtherAddressesToOthers) {
+    settle({}, {fixed(anna, wan)});
+    expect_wrong(outbound(ben, remote, shown));
+    expect_fine(outbound(ben, remote, elsewhere));
+    const Flow to_gateway{1, Protocol::udp, {remote, elsewhere}, {elsewhere, remote}, false};
+    expect_fine(to_gateway);
+    const Flow unsolicited{1, Protocol::udp, {remote, shown}, {shown, remote}, false};
+    expect_wrong(unsolicited);
+}
+
+TEST_F(FlowJudgeOfFixedAddresses, EndsWhatCameInWhereAMappingIsNoMore) {
+    settle({}, {fixed(anna, wan)});
+    settle({fixed(anna, wan)}, {fixed(anna, other_wan)});
+    expect_wrong(inbound(remote, shown, anna));
+    expect_fine(inbound(remote, elsewhere, anna));
+    // On all addresses it is on the one that it had, too.
+    settle({fixed(anna, other_wan)}, {mapped(anna, 7)});
+    expect_fine(inbound(remote, elsewhere, anna));
+    settle({mapped(anna, 7)}, {fixed(anna, wan)});
+    expect_wrong(inbound(remote, elsewhere, anna));
+    expect_fine(inbound(remote, shown, anna));
+}
+
+TEST_F(FlowJudgeOfFixedAddresses, EndsWhatIsPinnedToAnAddressThatIsGone) {
+    readdress(wan, other_wan, {fixed(anna, other_wan), fixed(ben, wan)});
+    EXPECT_EQ(judge_.judge(outbound(anna, remote, elsewhere)), FlowVerdict::wrong_if_through_wan);
+    expect_wrong(inbound(remote, elsewhere, anna));
+    // What else its owner does meanwhile is as anybody's.
+    expect_fine(outbound(anna, remote, end_at("203.0.113.2:51820")));
+    expect_wrong(outbound(anna, remote, shown));
+}
+
 }  // namespace
 }  // namespace porthole::nft

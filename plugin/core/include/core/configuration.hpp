@@ -17,6 +17,7 @@ struct StaticReservation {
     Port external_port;
     std::optional<Filtering> filtering;  ///< nothing: the default
     Comment comment;
+    ExternalAddress external_address = {};
     bool operator==(const StaticReservation&) const = default;
 };
 

@@ -11,7 +11,7 @@ namespace porthole {
 Firewall desired_firewall(const Scope& scope, const Reservations& reservations,
                           const ReservationDifference& change = {});
 
-/// What flows are judged by: the same, and the mappings of claims that wait. In the order of the
+/// What flows are judged by: the same, and the mappings of those that wait. In the order of the
 /// reservations' ids.
 Firewall judging_firewall(const Scope& scope, const Reservations& reservations);
 

@@ -20,7 +20,8 @@ class FormerOwners {
     /// Nobody has left any contacts: they were all forgotten.
     void forget() { left_ = {}; }
 
-    /// What contacts are made from: a port on the WAN, or on an IPv6 host's own address.
+    /// What contacts are made from: a port on all of the WANs' addresses, or on one of them, or on
+    /// an IPv6 host's own.
     struct Outside {
         ProtocolPort port;
         std::optional<Address> address = std::nullopt;

@@ -81,5 +81,7 @@ void require_not_own(const Perimeter& perimeter, const HostKey& host);
 /// are translated, an IPv6 address in no network of a LAN's, or the network's own or the gateway's
 /// own address. A MAC address can always come to a LAN.
 void require_lan_host(const Perimeter& perimeter, const HostKey& host);
+/// Throws InvalidArgument where `address` is a fixed one that no WAN has.
+void require_wan_address(const Perimeter& perimeter, const std::optional<ExternalAddress>& address);
 
 }  // namespace porthole

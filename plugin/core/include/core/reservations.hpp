@@ -37,6 +37,7 @@ struct ReserveRequest {
     Endpoint internal;
     std::optional<Port> external_port =
         std::nullopt;  ///< nothing, for a new one: the internal port
+    std::optional<ExternalAddress> external_address = std::nullopt;  ///< the same: any
     OnConflict on_conflict = OnConflict::fail;
     std::optional<Filtering> filtering = std::nullopt;
     std::optional<std::chrono::seconds> lifetime = std::nullopt;
@@ -46,6 +47,7 @@ struct ReserveRequest {
 /// A change of an existing reservation. What has no value stays.
 struct ReservationChanges {
     std::optional<Port> external_port = std::nullopt;
+    std::optional<ExternalAddress> external_address = std::nullopt;
     std::optional<Filtering> filtering = std::nullopt;
     std::optional<std::chrono::seconds> lifetime =
         std::nullopt;  ///< from now; zero: until released
@@ -77,9 +79,9 @@ struct ClaimedDifference {
 constexpr auto default_filtering = Filtering::address_dependent;
 
 /// All reservations: a value. No two rows share an id, an internal endpoint or, where they are
-/// translated, an external port. A host that is known by its MAC address is its addresses too,
-/// where no other row has that endpoint: there is one owner of what leaves from an address and a
-/// port.
+/// translated, an external port on an address; who has a port on any address has it on all. A host
+/// that is known by its MAC address is its addresses too, where no other row has that endpoint:
+/// there is one owner of what leaves from an address and a port.
 ///
 /// The const operations decide and change nothing: they return the way to the new state, or throw
 /// InvalidArgument or Refused. apply() goes that way; it takes what this same value has planned.
@@ -140,6 +142,21 @@ class Reservations {
     /// Sets the state of those of these rows that are there and do not wait.
     void set_state(std::span<const ReservationId> ids, ReservationState state);
 
+    /// The WANs' IPv4 addresses, sorted. follow_wans() makes it hold for the rows that are there
+    /// already.
+    void set_wan_addresses(std::vector<Address> addresses) {
+        wan_addresses_ = std::move(addresses);
+    }
+    /// Has the rows with a fixed external address wait while no WAN has it.
+    [[nodiscard]] ReservationDifference follow_wans() const;
+    /// The fixed external addresses that no WAN has, and how many rows wait for each.
+    [[nodiscard]] std::map<Address, std::size_t> missing_addresses() const;
+    /// Whether no WAN has the fixed external address of this row.
+    [[nodiscard]] bool lacks_address(const Reservation& row) const {
+        const auto address = row.external_address.fixed();
+        return address && !std::ranges::binary_search(wan_addresses_, *address);
+    }
+
     /// The external ports that cannot be reserved; rows that have one already keep it.
     [[nodiscard]] const PortRange& pool() const { return pool_; }
     void set_pool(const PortRange& pool) { pool_ = pool; }
@@ -172,9 +189,11 @@ class Reservations {
     }
 
     [[nodiscard]] const Reservation* find(ReservationId id) const;
-    /// Who has this external port on the WANs' addresses.
+    /// Who has this external port on all of the WANs' addresses.
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
-    /// All who have this external port: that one, and IPv6 hosts, which have it on their own
+    /// Who has the port on one of them and on no other, by endpoint.
+    [[nodiscard]] const std::map<ExternalEndpoint, ReservationId>& fixed() const { return fixed_; }
+    /// All who have this external port: those, and IPv6 hosts, which have it on their own
     /// addresses.
     [[nodiscard]] std::vector<const Reservation*> all_outside(const ProtocolPort& port) const;
     [[nodiscard]] const Reservation* find(const Endpoint& internal) const;
@@ -223,12 +242,14 @@ class Reservations {
     std::set<ReservationId> followers_;             // rows of MAC addresses
     std::map<Endpoint, ReservationId> by_address_;  // of those that have one, where it is
     // Per protocol, the owner of every external port that is translated; id 0: free. Empty until
-    // the first reservation.
+    // the first reservation. Of those on any address.
     std::array<std::vector<ReservationId>, 2> by_external_;
+    std::map<ExternalEndpoint, ReservationId> fixed_;  // of those with a fixed external address
     ReservationId next_id_{1};
     PortRange pool_ = default_pool;
     PortRange claim_alternates_ = ClaimPolicy().alternates;
     std::vector<ProtocolPort> own_ports_;
+    std::vector<Address> wan_addresses_;
     Whereabouts whereabouts_;
 };
 

@@ -25,12 +25,15 @@ struct Mapping {
     /// filter makes no difference, only the settler does.
     bool claimed = false;
     Filtering filtering = Filtering::address_dependent;
+    /// Where it leaves from and receives: a fixed one of the WANs' addresses, or all.
+    ExternalAddress external_address = {};
     bool operator==(const Mapping&) const = default;
     /// By external port first: it tells most mappings apart, and is quick to compare.
     auto operator<=>(const Mapping& other) const {
-        return std::tie(external_port, protocol, internal_port, host, claimed, filtering) <=>
+        return std::tie(external_port, protocol, internal_port, host, claimed, filtering,
+                        external_address) <=>
                std::tie(other.external_port, other.protocol, other.internal_port, other.host,
-                        other.claimed, other.filtering);
+                        other.claimed, other.filtering, other.external_address);
     }
 };
 
@@ -49,7 +52,8 @@ struct Pinhole {
 struct Contact {
     ProtocolPort external;  ///< what the owner's packets left from
     Address remote;
-    std::optional<Address> host = std::nullopt;  ///< of a pinhole: whose it is
+    /// Of a pinhole: its host. Of a mapping with a fixed external address: that.
+    std::optional<Address> at = std::nullopt;
     auto operator<=>(const Contact&) const = default;
 };
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "types/host_key.hpp"
@@ -32,7 +34,7 @@ enum class Origin : std::uint8_t {
 enum class ReservationState : std::uint8_t {
     settling,  ///< right for new flows, old wrong ones are being purged
     active,
-    waiting,  ///< not in force: the host has no address now, or others still use the port
+    waiting,  ///< not in force: host or WAN have not the address now, or others still use the port
 };
 
 /// Free text that people attach to a reservation.
@@ -57,6 +59,31 @@ class Comment {
     explicit Comment(std::string_view text)
         : text_(text.empty() ? nullptr : std::make_unique<const std::string>(text)) {}
     std::unique_ptr<const std::string> text_;  // nothing: empty, as most are
+};
+
+/// The one IPv4 address of the WANs' that a reservation is bound to; or any: it has its port on all
+/// of them, and leaves from the one that the kernel chooses. In four bytes: many rows are kept.
+class ExternalAddress {
+  public:
+    ExternalAddress() = default;
+    /// Any, for IPv6 too.
+    explicit ExternalAddress(const std::optional<Address>& address);
+
+    /// Nothing: any.
+    [[nodiscard]] std::optional<Address> fixed() const;
+    [[nodiscard]] bool is_any() const { return *this == ExternalAddress(); }
+    auto operator<=>(const ExternalAddress&) const = default;
+
+  private:
+    std::array<std::uint8_t, 4> bytes_{};  // all zeros: any
+};
+
+/// The outer end of a reservation that is translated.
+struct ExternalEndpoint {
+    Protocol protocol;
+    Port port;
+    ExternalAddress address = {};
+    auto operator<=>(const ExternalEndpoint&) const = default;
 };
 
 /// Seconds since 1970, UTC.
@@ -96,6 +123,7 @@ struct Reservation {
     /// Of a host that is known by its MAC address: its IPv4 address, as far as that is known and
     /// nobody else has reserved the port for that address.
     std::optional<Address> address = std::nullopt;
+    ExternalAddress external_address = {};
     Comment comment;
     Time expires = never;
     Time last_seen = never;
@@ -104,12 +132,24 @@ struct Reservation {
     bool operator==(const Reservation&) const = default;
 };
 
+inline ExternalEndpoint external_endpoint(const Reservation& row) {
+    return {row.internal.protocol, row.external_port, row.external_address};
+}
+
 template <>
 struct TextForm<Filtering> {
     static constexpr std::string_view allowed =
         "\"address-dependent\", \"address-and-port-dependent\" or \"endpoint-independent\"";
     static std::optional<Filtering> parse(std::string_view text);
     static std::string format(const Filtering& filtering);
+};
+
+template <>
+struct TextForm<ExternalAddress> {
+    static constexpr std::string_view allowed =
+        "an IPv4 address of a WAN, or \"any\" for all of them";
+    static std::optional<ExternalAddress> parse(std::string_view text);
+    static std::string format(const ExternalAddress& address);
 };
 
 template <>
