@@ -62,7 +62,8 @@ enum ProtocolSet : std::uint32_t {
     fixed_contacted_protocols,
     fixed_hairpin_protocols,
     fixed_hairpin_owner_protocols,
-    fixed_hairpin_displaced_protocols,
+    bound_displaced_protocols,
+    hairpin_bound_protocols,
     end_of_fixed_protocol_sets,
 };
 

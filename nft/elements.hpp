@@ -37,6 +37,7 @@ constexpr auto fixed = "fixed";  ///< protocol . source . source port : external
 constexpr auto fixed_flows = "fixed-flows";    ///< the keys of `fixed` with their values joined
 constexpr auto fixed_owners = "fixed-owners";  ///< protocol . external address . port : …
 constexpr auto fixed_ports = "fixed-ports";    ///< the keys of `fixed-owners`
+constexpr auto bound_ports = "bound-ports";    ///< the same without the addresses
 constexpr auto fixed_endpoint_independent = "fixed-endpoint-independent";
 constexpr auto fixed_without_contacts = "fixed-without-contacts";
 constexpr auto fixed_contacts = "fixed-contacts";  ///< protocol . remote . external address . port

@@ -53,11 +53,17 @@ const std::vector<T>& part(const SetDifference<T>& difference, Edit edit) {
 // listens, the kernel writes a notification for each of them, and keeps all of them until the end.
 constexpr std::size_t many = 2000;
 
+// What comes and goes in the sets of ports that several may use.
+struct PortChanges {
+    SetDifference<ProtocolPort> all;
+    SetDifference<ProtocolPort> bound;
+};
+
 // `pinholes`: the shape of a table that has got no place for them yet; `has_pinholes`: it has;
 // `fixed`: it has one for fixed external addresses.
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
-                                          const SetDifference<ProtocolPort>& ports,
-                                          bool has_pinholes = false, bool fixed = false,
+                                          const PortChanges& ports, bool has_pinholes = false,
+                                          bool fixed = false,
                                           const std::optional<Shape>& pinholes = std::nullopt) {
     auto batch = transaction();
     if (pinholes) add_pinhole_skeleton(batch, *pinholes);
@@ -73,7 +79,8 @@ netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
         edit_mappings(batch, edit, part(difference.mappings, edit));
         edit_pinholes(batch, edit, part(difference.pinholes, edit));
         edit_ports(batch, edit, sets::own_ports, part(difference.own_ports, edit));
-        edit_ports(batch, edit, sets::ports, part(ports, edit));
+        edit_ports(batch, edit, sets::ports, part(ports.all, edit));
+        edit_ports(batch, edit, sets::bound_ports, part(ports.bound, edit));
     }
     return std::move(batch).finalize();
 }
@@ -118,7 +125,8 @@ struct FirewallTable::Content {
           pinholes(firewall.pinholes.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
           exempt(firewall.scope.exempt.size()),
-          ports(firewall) {}
+          ports(firewall),
+          bound_ports(PortUse::of_bound(firewall)) {}
 
     // Whether a table of this shape can take the change.
     [[nodiscard]] bool has_room_for(const FirewallDifference& difference) const {
@@ -134,13 +142,13 @@ struct FirewallTable::Content {
         return fixed + count_fixed(difference.mappings.added) -
                count_fixed(difference.mappings.removed);
     }
-    SetDifference<ProtocolPort> change(const FirewallDifference& difference) {
+    PortChanges change(const FirewallDifference& difference) {
         mappings = size_after(mappings, difference.mappings);
         fixed = fixed_after(difference);
         pinholes = size_after(pinholes, difference.pinholes);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
         exempt = size_after(exempt, difference.exempt);
-        return ports.change(difference);
+        return {ports.change(difference), bound_ports.change_bound(difference.mappings)};
     }
 
     Shape shape;
@@ -150,6 +158,7 @@ struct FirewallTable::Content {
     std::size_t masquerade_wans;
     std::size_t exempt;
     PortUse ports;
+    PortUse bound_ports;
 };
 
 FirewallTable::FirewallTable()
@@ -304,12 +313,15 @@ netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
     edit_pinholes(batch, Edit::add, firewall.pinholes);
     edit_ports(batch, Edit::add, sets::own_ports, firewall.scope.own_ports);
     edit_ports(batch, Edit::add, sets::ports, PortUse(firewall).used());
+    edit_ports(batch, Edit::add, sets::bound_ports, PortUse::of_bound(firewall).used());
     return std::move(batch).finalize();
 }
 
 netlink::FinalizedBatch encode_difference(const Firewall& from,
                                           const FirewallDifference& difference) {
-    return encode_difference(difference, PortUse(from).change(difference));
+    return encode_difference(difference,
+                             {PortUse(from).change(difference),
+                              PortUse::of_bound(from).change_bound(difference.mappings)});
 }
 
 }  // namespace porthole::nft

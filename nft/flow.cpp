@@ -197,6 +197,10 @@ FlowVerdict FlowJudge::judge(const Flow& flow) const {
     if (flow.source_translated() && is_own(shown)) {
         return flow.seen_reply ? FlowVerdict::overloads_own_port : FlowVerdict::wrong;
     }
+    // The kernel itself ends only what it has masqueraded.
+    if (flow.source_translated() && gone_addresses_.contains(shown.address)) {
+        return FlowVerdict::wrong_if_through_wan;
+    }
     if (is_sent_to_former_owner(flow)) return FlowVerdict::wrong;
     // What came for a reserved port and ended at the gateway. Where the gateway has answered it is
     // a service of the gateway's, where it was sent on it is somebody's port forward.
@@ -220,7 +224,9 @@ bool FlowJudge::is_sent_to_former_owner(const Flow& flow) const {
     const bool was_there =
         removed_.contains({owner, outside}) || removed_.contains({owner, FlowEnd{0, outside.port}});
     const bool gone = gone_addresses_.contains(outside.address);
-    if (still_there) return gone;
+    const bool away = owned != nullptr && owned->external_address != 0 &&
+                      !wan_addresses_.contains(owned->external_address);
+    if (still_there) return gone || away;
     return was_there && (gone || wan_addresses_.contains(outside.address));
 }
 
@@ -265,7 +271,8 @@ FlowVerdict FlowJudge::judge_owners(const Flow& flow, const Owned& owned) const 
         if (owned.is_at(shown)) return FlowVerdict::fine;
         if (!owned.claimed || !flow.seen_reply) return FlowVerdict::wrong;
         const auto taken = taken_.find(port_key(flow.protocol, shown.port));
-        const bool asked_for = taken != taken_.end() && !taken->second;
+        const bool asked_for = (taken != taken_.end() && !taken->second) ||
+                               taken_on_one_.contains({flow.protocol, shown});
         if (asked_for) return FlowVerdict::wrong;
         return own_.contains(port_key(flow.protocol, shown.port)) ? FlowVerdict::overloads_own_port
                                                                   : FlowVerdict::departs_from_claim;

@@ -28,14 +28,12 @@ std::string dnat_text(const Outside& outside) {
 // flows do not pay for it.
 void add_to_owner_rules(netlink::Batch& batch, const Shape& shape, const Outside& outside) {
     Rule coming(to_owner);
-    coming.ipv4();
-    if (!outside.fixed) coming.ipv4_address(End::destination).in(sets::wan_addresses);
+    coming.ipv4().ipv4_address(End::destination).in(sets::wan_addresses);
     load(coming, outside, End::destination)
         .in(outside.sets.ports)
         .jump(outside.inbound)
-        .add_to(batch, std::string(outside.fixed ? "" : "ip daddr @wan-addresses ") +
-                           text_of(outside, End::destination) + " @" + outside.sets.ports +
-                           " jump " + outside.inbound);
+        .add_to(batch, "ip daddr @wan-addresses " + text_of(outside, End::destination) + " @" +
+                           outside.sets.ports + " jump " + outside.inbound);
     // A neighbour in the owner's own house: hairpinning (RFC 4787 REQ-9), whatever the filtering,
     // as they reach each other without us, too.
     Rule neighbour(outside.inbound);
@@ -86,38 +84,6 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape, const Outside
            contact_text_of(outside, End::destination) + " @" + outside.contacts);
 }
 
-// As an owner on a fixed address shows itself outside; and nobody else shows that.
-void add_fixed_hairpin_rules(netlink::Batch& batch, const Shape& shape) {
-    Rule(hairpin)
-        .ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
-        .ipv4_address(End::source, Register::second)
-        .port(End::source, Register::third)
-        .map(sets::fixed, Register::fifth)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(fixed_hairpin_owner_protocols)
-        .snat_ipv4_to_place(Register::fifth, Register::sixth)
-        .add_to(batch,
-                "meta l4proto { tcp, udp } snat ip to "
-                "meta l4proto . ip saddr . th sport map @fixed");
-    Rule(hairpin)
-        .ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
-        .original(NFT_CT_DST_IP, Register::second)
-        .port(End::source, Register::third)
-        .in(sets::fixed_ports)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(fixed_hairpin_displaced_protocols)
-        .counter(counters::displaced)
-        .original(NFT_CT_DST_IP, Register::third)
-        .snat_ipv4_to(shape.pool)
-        .add_to(batch,
-                "meta l4proto . ct original ip daddr . th sport @fixed-ports "
-                "meta l4proto { tcp, udp } counter name \"displaced\" snat ip to "
-                "ct original ip daddr:" +
-                    to_text(shape.pool));
-}
-
 // The first packets of flows that were sent on, by us or by others, when they have got past
 // everybody's forward chains.
 void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
@@ -162,7 +128,20 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
                         " oifname != @wans goto hairpin");
     }
 
-    if (shape.fixed) add_fixed_hairpin_rules(batch, shape);
+    if (shape.fixed) {
+        Rule(hairpin)
+            .ipv4()
+            .meta(NFT_META_L4PROTO, Register::first)
+            .ipv4_address(End::source, Register::second)
+            .port(End::source, Register::third)
+            .map(sets::fixed, Register::fifth)
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(fixed_hairpin_owner_protocols)
+            .snat_ipv4_to_place(Register::fifth, Register::sixth)
+            .add_to(batch,
+                    "meta l4proto { tcp, udp } snat ip to "
+                    "meta l4proto . ip saddr . th sport map @fixed");
+    }
     Rule(hairpin)
         .ipv4()
         .meta(NFT_META_L4PROTO, Register::first)
@@ -176,8 +155,9 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
         .add_to(batch,
                 "meta l4proto { tcp, udp } snat ip to "
                 "ct original ip daddr:meta l4proto . ip saddr . th sport map @exact");
-    for (const auto& [set, id] : {std::pair(sets::host_ports, hairpin_displaced_protocols),
-                                  std::pair(sets::own_ports, hairpin_own_protocols)}) {
+    for (const auto& [set, id] : ports_of_others(
+             shape,
+             {hairpin_displaced_protocols, hairpin_own_protocols, hairpin_bound_protocols})) {
         Rule(hairpin)
             .meta(NFT_META_L4PROTO, Register::first)
             .port(End::source, Register::second)
@@ -210,13 +190,14 @@ void add_unsolicited_rules(netlink::Batch& batch, const Outside& outside) {
         .in(outside.sets.ports)
         .meta(NFT_META_IIFNAME)
         .in(sets::wans);
-    if (!outside.fixed) rule.ipv4().ipv4_address(End::destination).in(sets::wan_addresses);
-    rule.new_flow()
+    if (!outside.fixed) rule.ipv4();
+    rule.ipv4_address(End::destination)
+        .in(sets::wan_addresses)
+        .new_flow()
         .counter(counters::unsolicited)
         .verdict(NF_DROP)
         .add_to(batch, text_of(outside, End::destination) + " @" + outside.sets.ports +
-                           " iifname @wans " + (outside.fixed ? "" : "ip daddr @wan-addresses ") +
-                           "ct state == new "
+                           " iifname @wans ip daddr @wan-addresses ct state == new "
                            "counter name \"unsolicited\" drop");
 }
 

@@ -84,10 +84,11 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
         const auto not_exempt = match_not_exempt(owned, shape);
         owned.ipv4_address(End::source).in(sets::nat_sources);
         const auto timeout = set_timeout(owned, shape, protocol);
-        owned.masquerade_to_port(Register::fifth)
-            .add_to(batch, "meta l4proto " + to_text(protocol) + " oifname @wans " + not_exempt +
-                               "ip saddr @nat-sources " + timeout +
-                               "masquerade to :meta l4proto . ip saddr . th sport map @exact");
+        auto text = "meta l4proto " + to_text(protocol);
+        text.append(" oifname @wans ").append(not_exempt);
+        text.append("ip saddr @nat-sources ").append(timeout);
+        text.append("masquerade to :meta l4proto . ip saddr . th sport map @exact");
+        owned.masquerade_to_port(Register::fifth).add_to(batch, text);
     }
     if (shape.fixed) {
         Rule fixed(reserved);
@@ -124,22 +125,23 @@ void add_source_nat_rules(netlink::Batch& batch, const Shape& shape) {
                                " snaplen 64 queue-threshold 16");
     }
     // Whoever gets here from a port that is somebody's outside, or the gateway's, does not own it.
-    for (const auto& [set, id] : {std::pair(sets::host_ports, displaced_protocols),
-                                  std::pair(sets::own_ports, own_displaced_protocols)}) {
+    for (const auto& [set, id] : ports_of_others(
+             shape, {displaced_protocols, own_displaced_protocols, bound_displaced_protocols})) {
         Rule displaced(reserved);
         displaced.meta(NFT_META_L4PROTO, Register::first)
             .port(End::source, Register::second)
             .in(set)
             .ipv4();
         match_translated(displaced, shape);
+        auto text = std::string("meta l4proto . th sport @").append(set).append(" ");
+        text.append(translated).append("ip saddr @nat-sources ").append(to_pool);
         displaced.ipv4_address(End::source)
             .in(sets::nat_sources)
             .meta(NFT_META_L4PROTO)
             .in_anonymous(id)
             .counter(counters::displaced)
             .masquerade_to(shape.pool)
-            .add_to(batch, "meta l4proto . th sport @" + std::string(set) + " " + translated +
-                               "ip saddr @nat-sources " + to_pool);
+            .add_to(batch, text);
     }
 }
 
@@ -179,13 +181,14 @@ void add_guard_rules(netlink::Batch& batch, const Shape& shape) {
         Rule disguised(guarded);
         if (outside.fixed) disguised.ipv4();
         load(disguised, outside, End::source).in(set).meta(NFT_META_OIFNAME).in(sets::wans);
-        if (!outside.fixed) disguised.ipv4().ipv4_address(End::source).in(sets::wan_addresses);
-        disguised.original(NFT_CT_SRC_IP, Register::first)
+        if (!outside.fixed) disguised.ipv4();
+        disguised.ipv4_address(End::source)
+            .in(sets::wan_addresses)
+            .original(NFT_CT_SRC_IP, Register::first)
             .not_in(sets::wan_addresses)
             .jump(stopped)
             .add_to(batch, text_of(outside, End::source) + " @" + std::string(set) +
-                               " oifname @wans " +
-                               (outside.fixed ? "" : "ip saddr @wan-addresses ") +
+                               " oifname @wans ip saddr @wan-addresses "
                                "ct original ip saddr != @wan-addresses jump stopped");
     };
     if (shape.fixed) add_disguised(fixed_address, sets::fixed_ports);

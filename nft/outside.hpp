@@ -4,6 +4,8 @@
 #include <array>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "chains.hpp"
 #include "elements.hpp"
@@ -57,6 +59,17 @@ inline constexpr Outside fixed_address{true,
 inline std::span<const Outside> kinds_of(const Shape& shape) {
     static constexpr std::array kinds{any_address, fixed_address};
     return std::span(kinds).first(shape.fixed ? 2 : 1);
+}
+
+/// The sets of ports outside that nobody but their owners shows, each with the id of { tcp, udp }
+/// for it: hosts' on any address, the gateway's own, and hosts' on one address. Of the last ones
+/// others could keep the port, but for the address that masquerading happens to choose.
+inline std::vector<std::pair<const char*, ProtocolSet>> ports_of_others(
+    const Shape& shape, const std::array<ProtocolSet, 3>& ids) {
+    std::vector<std::pair<const char*, ProtocolSet>> result{{sets::host_ports, ids[0]},
+                                                            {sets::own_ports, ids[1]}};
+    if (shape.fixed) result.emplace_back(sets::bound_ports, ids[2]);
+    return result;
 }
 
 /// meta l4proto . [ip ADDRESS . ]th PORT, of one end, from the first register on.

@@ -24,7 +24,26 @@ std::vector<ProtocolPort> uses(const std::vector<Mapping>& mappings,
     return ports;
 }
 
+std::vector<ProtocolPort> bound(const std::vector<Mapping>& mappings) {
+    std::vector<ProtocolPort> ports;
+    for (const auto& mapping : mappings) {
+        if (mapping.external_address.is_any()) continue;
+        ports.push_back({mapping.protocol, mapping.external_port});
+    }
+    return ports;
+}
+
 }  // namespace
+
+PortUse PortUse::of_bound(const Firewall& firewall) {
+    PortUse use;
+    for (const auto& port : bound(firewall.mappings)) ++use.count(port);
+    return use;
+}
+
+SetDifference<ProtocolPort> PortUse::change_bound(const SetDifference<Mapping>& mappings) {
+    return change(bound(mappings.removed), bound(mappings.added));
+}
 
 PortUse::PortUse(const Firewall& firewall) {
     const auto& [scope, mappings, pinholes] = firewall;
@@ -45,8 +64,12 @@ std::uint32_t& PortUse::count(const ProtocolPort& port) {
 
 SetDifference<ProtocolPort> PortUse::change(const FirewallDifference& difference) {
     const auto& [removed, added] = difference.mappings;
-    const auto gone = uses(removed, difference.pinholes.removed, difference.own_ports.removed);
-    const auto come = uses(added, difference.pinholes.added, difference.own_ports.added);
+    return change(uses(removed, difference.pinholes.removed, difference.own_ports.removed),
+                  uses(added, difference.pinholes.added, difference.own_ports.added));
+}
+
+SetDifference<ProtocolPort> PortUse::change(const std::vector<ProtocolPort>& gone,
+                                            const std::vector<ProtocolPort>& come) {
     auto touched = gone;
     touched.insert(touched.end(), come.begin(), come.end());
     std::ranges::sort(touched);

@@ -19,10 +19,17 @@ class PortUse {
     /// Counts what goes and comes. Returns the ports that nobody uses any more and those that
     /// somebody uses from now on, sorted. The inverse takes it back.
     SetDifference<ProtocolPort> change(const FirewallDifference& difference);
+    /// The same for the external ports of those that have a fixed external address, alone.
+    SetDifference<ProtocolPort> change_bound(const SetDifference<Mapping>& mappings);
     /// All ports in use, sorted.
     [[nodiscard]] std::vector<ProtocolPort> used() const;
 
+    /// The external ports of those that have a fixed external address.
+    static PortUse of_bound(const Firewall& firewall);
+
   private:
+    SetDifference<ProtocolPort> change(const std::vector<ProtocolPort>& gone,
+                                       const std::vector<ProtocolPort>& come);
     std::uint32_t& count(const ProtocolPort& port);
 
     // tcp, udp; in chunks of neighbouring ports, empty where none is used

@@ -208,6 +208,8 @@ constexpr std::array fixed_set_descriptions{
                    .data_length = 8},
     // set fixed-ports { type inet_proto . ipv4_addr . inet_service }
     fixed_port_set(sets::fixed_ports),
+    // set bound-ports { type inet_proto . inet_service }
+    port_set(sets::bound_ports, 0),
     fixed_port_set(sets::fixed_endpoint_independent),
     fixed_port_set(sets::fixed_without_contacts),
     // set fixed-contacts { type inet_proto . ipv4_addr . ipv4_addr . inet_service; … }

@@ -169,6 +169,11 @@ class Trace {
             say("External port {} belongs to {}.", to_text(own), name_of(*taken));
             return leave_from_pool("host-ports");
         }
+        if (const auto* bound = reservations_.anybody(own); bound != nullptr && bound != taken) {
+            say("External port {} of {} belongs to {}.", to_text(own),
+                to_text(bound->external_address), name_of(*bound));
+            return leave_from_pool("bound-ports");
+        }
         if (std::ranges::binary_search(scope_.own_ports, own)) {
             say("The gateway itself has port {}.", to_text(own));
             return leave_from_pool("own-ports");

@@ -25,6 +25,16 @@ std::vector<ReserveRequest> requests_of(const Configuration& configuration) {
     return requests;
 }
 
+// Not of rows whose states alone are others: these follow from what the gateway sees, and come and
+// go with the WANs' addresses however full the disk is.
+bool is_stored(const ReservationDifference& change) {
+    if (change.before.size() != change.after.size()) return true;
+    return !std::ranges::equal(change.before, change.after, [](auto before, const auto& after) {
+        before.state = after.state;
+        return before == after;
+    });
+}
+
 std::string joined(const std::vector<std::string>& lines) {
     std::string text;
     for (const auto& line : lines) text += (text.empty() ? "" : "; ") + line;
@@ -66,7 +76,7 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
 Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_generation) {
     require_generation(if_generation);
     require_lan_host(perimeter_, request.internal.host);
-    require_wan_address(perimeter_, request.external_address);
+    require_wan_address(request.external_address, reservations_.find(request.internal));
     commit(reservations_.reserve(request, Origin::api, clock_()));
     return *reservations_.find(request.internal);
 }
@@ -78,7 +88,8 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
         const auto place = "rows[" + std::to_string(i) + "]: ";
         try {
             require_lan_host(perimeter_, requests[i].internal.host);
-            require_wan_address(perimeter_, requests[i].external_address);
+            require_wan_address(requests[i].external_address,
+                                reservations_.find(requests[i].internal));
         } catch (const Refused& refused) {
             throw Refused(refused.reason(), place + refused.what());
         } catch (const InvalidArgument& invalid) {
@@ -96,7 +107,7 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
 Reservation Gateway::change(ReservationId id, const ReservationChanges& changes,
                             IfGeneration if_generation) {
     require_generation(if_generation);
-    require_wan_address(perimeter_, changes.external_address);
+    require_wan_address(changes.external_address, reservations_.find(id));
     commit(reservations_.change(id, changes, clock_()));
     return *reservations_.find(id);
 }
@@ -142,7 +153,12 @@ ConfiguredDifference Gateway::configured_by(const Configuration& configuration,
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
     const auto perimeter = perimeter_for(configuration_, interfaces);
     reservations_.set_wan_addresses(perimeter.scope.wan_addresses);
-    commit(reservations_.follow_wans(), perimeter);
+    try {
+        commit(reservations_.follow_wans(), perimeter);
+    } catch (...) {
+        reservations_.set_wan_addresses(perimeter_.scope.wan_addresses);
+        throw;
+    }
     interfaces_ = interfaces;
 }
 
@@ -405,11 +421,13 @@ GatewayStatus Gateway::status() const {
     }
     if (diverged_) status.warnings.emplace_back("the rules in the kernel are not the right ones");
     for (const auto& port : own_ports_) {
-        const auto* owner = reservations_.find(port.protocol, port.port);
+        const auto* owner = reservations_.anybody(port);
         if (owner == nullptr) continue;
+        const auto address = owner->external_address.fixed();
         status.warnings.push_back("the gateway itself receives on " + to_text(port) +
                                   ", which is reserved for " + to_text(owner->internal.host) +
-                                  ": through a WAN nobody gets there");
+                                  ": through a WAN nobody gets there" +
+                                  (address ? " at " + to_text(*address) : std::string()));
     }
     for (const auto& row : configuration_.reservations) {
         if (reservations_.find(row.internal) == nullptr) continue;  // it was refused
@@ -493,6 +511,13 @@ Explanation Gateway::explain(const Endpoint& from, const Place& remote, Tracer& 
         tracer);
 }
 
+// One that no WAN has is waited for, but not asked for.
+void Gateway::require_wan_address(const std::optional<ExternalAddress>& wanted,
+                                  const Reservation* row) const {
+    const bool kept = row != nullptr && wanted == row->external_address;
+    if (!kept) porthole::require_wan_address(perimeter_, wanted);
+}
+
 void Gateway::require_generation(IfGeneration expected) const {
     if (!expected || *expected == generation_) return;
     throw Refused(Refusal::stale_generation, "if-generation " + std::to_string(*expected) +
@@ -509,7 +534,8 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
     firewall_change.pinholes = std::move(rows_change.pinholes);
     firewall_change.forget_contacts = former_owners_.are_succeeded(change);
     bool rebuilt = false;
-    if (change.empty()) {
+    const bool stored = is_stored(change);
+    if (!stored) {
         rebuilt = apply(firewall_change, change, perimeter.scope);
     } else {
         auto transaction = store_.begin();
@@ -524,7 +550,7 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
             throw;
         }
     }
-    finish(change, perimeter, firewall_change, rebuilt);
+    finish(change, perimeter, firewall_change, rebuilt, stored);
 }
 
 bool Gateway::apply(const FirewallDifference& difference, const ReservationDifference& change,
@@ -562,10 +588,10 @@ void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
 }
 
 void Gateway::finish(const ReservationDifference& change, const Perimeter& perimeter,
-                     const FirewallDifference& difference, bool rebuilt) noexcept {
+                     const FirewallDifference& difference, bool rebuilt, bool stored) noexcept {
     if (!change.empty()) {
         reservations_.apply(change);
-        ++generation_;
+        if (stored) ++generation_;
         journal_.record(change);
     }
     const auto& mappings = difference.mappings;

@@ -11,17 +11,8 @@ constexpr auto gateway = "gateway";
 
 std::string text(const HostKey& host, Port port) { return to_text(host) + ":" + to_text(port); }
 
-// Who has the port outside; the first one of those who have it on different addresses.
-const Reservation* first_owner(const Reservations& reservations, const ProtocolPort& port) {
-    if (const auto* row = reservations.find(port.protocol, port.port)) return row;
-    const auto at = reservations.fixed().lower_bound({port.protocol, port.port});
-    const bool there = at != reservations.fixed().end() && at->first.protocol == port.protocol &&
-                       at->first.port == port.port;
-    return there ? reservations.find(at->second) : nullptr;
-}
-
 std::string owner_of(const Reservations& reservations, const ProtocolPort& port) {
-    const auto* row = first_owner(reservations, port);
+    const auto* row = reservations.anybody(port);
     return row != nullptr ? to_text(row->internal.host) : gateway;
 }
 
@@ -33,7 +24,7 @@ void find_spared(const Reservations& reservations, const std::vector<SparedFlow>
         if (flow.why == SparedFlow::Why::offloaded && row == nullptr) continue;
         // It may be on the port of yet another host.
         const bool remapped = flow.why == SparedFlow::Why::remapped &&
-                              reservations.find(protocol, flow.external_port) == nullptr;
+                              reservations.anybody({protocol, flow.external_port}) == nullptr;
         if (remapped && row == nullptr) continue;
         const ProtocolPort outside{protocol, remapped ? row->external_port : flow.external_port};
         const bool answered = flow.why == SparedFlow::Why::answered;
@@ -54,7 +45,7 @@ void find_wanted_twice(const Reservations& reservations, Conflicts::Findings& fi
     for (const auto id : reservations.claims()) {
         const auto& row = *reservations.find(id);
         const ProtocolPort natural{row.internal.protocol, row.internal.port};
-        const bool others = first_owner(reservations, natural) != nullptr ||
+        const bool others = reservations.anybody(natural) != nullptr ||
                             reservations.is_own(natural.protocol, natural.port);
         if (row.external_port == row.internal.port || !others) continue;
         findings[{ConflictCause::port_wanted_twice, natural, owner_of(reservations, natural),
@@ -107,7 +98,7 @@ void find_obstructed(const Reservations& reservations, const Obstruction& obstru
         for (const auto& chain : chains) find("the chain " + chain, chain);
     };
     for (const auto& port : obstruction.ports) {
-        const auto* row = first_owner(reservations, port);
+        const auto* row = reservations.anybody(port);
         if (row == nullptr) continue;
         add(port, row->internal.host, Family::ipv4,
             [](const std::string& chain) { return opening_command(chain); });
@@ -171,7 +162,7 @@ Conflicts::Findings Observations::findings(const Reservations& reservations,
             corrected.used;
     }
     for (const auto& port : own_ports) {
-        if (reservations.find(port.protocol, port.port) == nullptr) continue;
+        if (reservations.anybody(port) == nullptr) continue;
         findings[{ConflictCause::own_listener, port, owner_of(reservations, port), gateway}];
     }
     return findings;

@@ -772,6 +772,14 @@ const Reservation* Reservations::find(Protocol protocol, Port external_port) con
     return owners.empty() ? nullptr : find(owners[external_port.value()]);
 }
 
+const Reservation* Reservations::anybody(const ProtocolPort& port) const {
+    if (const auto* row = find(port.protocol, port.port)) return row;
+    const auto at = fixed_.lower_bound({port.protocol, port.port});
+    const bool there =
+        at != fixed_.end() && at->first.protocol == port.protocol && at->first.port == port.port;
+    return there ? find(at->second) : nullptr;
+}
+
 const Reservation* Reservations::find(const Endpoint& internal) const {
     const auto found = by_internal_.find(internal);
     return found == by_internal_.end() ? nullptr : *found;

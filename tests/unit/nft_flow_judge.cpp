@@ -396,6 +396,26 @@ TEST_F(FlowJudgeOfFixedAddresses, EndsWhatCameInWhereAMappingIsNoMore) {
     expect_fine(inbound(remote, shown, anna));
 }
 
+TEST_F(FlowJudgeOfFixedAddresses, TakesAnEndpointBackFromWhoHadAClaimOnIt) {
+    auto claim = mapped(ben, 8);
+    claim.claimed = true;
+    settle({}, {fixed(anna, wan), claim});
+    expect_wrong(outbound(ben, remote, shown));
+    EXPECT_EQ(judge_.judge(outbound(ben, remote, elsewhere)), FlowVerdict::departs_from_claim);
+}
+
+TEST_F(FlowJudgeOfFixedAddresses, EndsWhatNobodyHasAnyMoreWithItsAddress) {
+    readdress(wan, other_wan, {mapped(ben, 8)});
+    EXPECT_EQ(judge_.judge(outbound(anna, remote, elsewhere)), FlowVerdict::wrong_if_through_wan);
+    expect_fine(outbound(anna, remote, shown));
+}
+
+TEST_F(FlowJudgeOfFixedAddresses, EndsWhatCameInAtAnAddressThatWentUnseen) {
+    scope_.wan_addresses = {wan};
+    look({fixed(anna, other_wan)});
+    expect_wrong(inbound(remote, elsewhere, anna));
+}
+
 TEST_F(FlowJudgeOfFixedAddresses, EndsWhatIsPinnedToAnAddressThatIsGone) {
     readdress(wan, other_wan, {fixed(anna, other_wan), fixed(ben, wan)});
     EXPECT_EQ(judge_.judge(outbound(anna, remote, elsewhere)), FlowVerdict::wrong_if_through_wan);

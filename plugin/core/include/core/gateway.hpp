@@ -147,6 +147,8 @@ class Gateway {
     void forget_idle_claims(Time now);
     void store_last_seen(Time now);
     void find_conflicts();
+    void require_wan_address(const std::optional<ExternalAddress>& wanted,
+                             const Reservation* row) const;
     void require_generation(IfGeneration expected) const;
     void commit(const ReservationDifference& change);
     void commit(const ReservationDifference& change, const Perimeter& perimeter);
@@ -157,7 +159,7 @@ class Gateway {
     // What follows a commit. It cannot be undone: where it throws, starting again from the store is
     // better than going on with half of it.
     void finish(const ReservationDifference& change, const Perimeter& perimeter,
-                const FirewallDifference& difference, bool rebuilt) noexcept;
+                const FirewallDifference& difference, bool rebuilt, bool stored) noexcept;
 
     Configuration configuration_;
     Store store_;

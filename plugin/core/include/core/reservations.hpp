@@ -191,6 +191,8 @@ class Reservations {
     [[nodiscard]] const Reservation* find(ReservationId id) const;
     /// Who has this external port on all of the WANs' addresses.
     [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
+    /// Who has it on all of them or on one; of several, one.
+    [[nodiscard]] const Reservation* anybody(const ProtocolPort& port) const;
     /// Who has the port on one of them and on no other, by endpoint.
     [[nodiscard]] const std::map<ExternalEndpoint, ReservationId>& fixed() const { return fixed_; }
     /// All who have this external port: those, and IPv6 hosts, which have it on their own
