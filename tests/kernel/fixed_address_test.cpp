@@ -135,7 +135,7 @@ TEST_F(FixedAddress, LetsInWhomItsOwnerHasContactedAndOnlyThere) {
     EXPECT_FALSE(a2.receive(silence));
     EXPECT_FALSE(a1.receive(silence));
     // Who knocks does not take the port.
-    EXPECT_EQ(lab::exchange(a1, remote, remote_end), at(second, wireguard));
+    EXPECT_EQ(lab::exchange(a1, stranger, at(addresses::b_wan, wireguard)), at(second, wireguard));
 }
 
 TEST_F(FixedAddress, HasTheOtherFilteringBehaviours) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -59,6 +60,20 @@ TEST_P(FormerOwnersTest, AreSucceededByWhoGetsTheirPortLater) {
         EXPECT_FALSE(are_succeeded({}, {has(2, left == 1 ? 2 : left - 1)}));
         EXPECT_FALSE(are_succeeded({}, {has_of_other_protocol(2, left)}));
     }
+}
+
+// Contacts of a port on one address let nobody in to the same port on another one.
+TEST_P(FormerOwnersTest, AreSucceededOnTheirAddressOnly) {
+    const auto at = [](std::uint64_t id, std::string_view address) {
+        auto made = has(id, 7);
+        made.external_address = ExternalAddress(parse<Address>("", address));
+        return made;
+    };
+    follow({at(1, "203.0.113.1")}, {});
+    EXPECT_TRUE(are_succeeded({}, {at(2, "203.0.113.1")}));
+    EXPECT_FALSE(are_succeeded({}, {at(2, "203.0.113.2")}));
+    EXPECT_FALSE(are_succeeded({}, {has(2, 7)}));
+    EXPECT_FALSE(are_succeeded({}, {at(1, "203.0.113.1")}));
 }
 
 // Whom it has sent to is its own affair.

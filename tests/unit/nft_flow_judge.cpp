@@ -410,10 +410,11 @@ TEST_F(FlowJudgeOfFixedAddresses, EndsWhatNobodyHasAnyMoreWithItsAddress) {
     expect_fine(outbound(anna, remote, shown));
 }
 
-TEST_F(FlowJudgeOfFixedAddresses, EndsWhatCameInAtAnAddressThatWentUnseen) {
+TEST_F(FlowJudgeOfFixedAddresses, EndsWhatIsPinnedToAnAddressThatWentUnseen) {
     scope_.wan_addresses = {wan};
     look({fixed(anna, other_wan)});
     expect_wrong(inbound(remote, elsewhere, anna));
+    EXPECT_EQ(judge_.judge(outbound(anna, remote, elsewhere)), FlowVerdict::wrong_if_through_wan);
 }
 
 TEST_F(FlowJudgeOfFixedAddresses, EndsWhatIsPinnedToAnAddressThatIsGone) {
