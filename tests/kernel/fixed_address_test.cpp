@@ -138,6 +138,24 @@ TEST_F(FixedAddress, LetsInWhomItsOwnerHasContactedAndOnlyThere) {
     EXPECT_EQ(lab::exchange(a1, stranger, at(addresses::b_wan, wireguard)), at(second, wireguard));
 }
 
+// Contacts belong to their owner: whoever has the place next is not reached by them.
+TEST_F(FixedAddress, LeavesNoContactsToItsNextOwner) {
+    client->reserve(a2_address, "udp", 7001, {{"external-address", sdbus::Variant(third)}});
+    const auto id = std::get<0>(reserve(a1_address, second, wireguard));
+    ASSERT_TRUE(lab::exchange(a1, remote, remote_end));
+    const UdpSocket same_host(sites.outside, 7000);
+    same_host.send_to(at(second, wireguard), "contact");
+    ASSERT_TRUE(a1.receive("contact"));
+    client->release({id});
+    reserve(a2_address, second, wireguard);
+    const UdpSocket once_more(sites.outside, 7002);
+    once_more.send_to(at(second, wireguard), "contact of another");
+    EXPECT_FALSE(a2.receive(silence));
+    ASSERT_TRUE(lab::exchange(a2, remote, remote_end));
+    once_more.send_to(at(second, wireguard), "contact");
+    EXPECT_TRUE(a2.receive("contact"));
+}
+
 TEST_F(FixedAddress, HasTheOtherFilteringBehaviours) {
     reserve(a1_address, second, wireguard, "udp", "endpoint-independent");
     reserve(a2_address, third, wireguard, "udp", "address-and-port-dependent");
