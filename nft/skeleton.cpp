@@ -182,16 +182,18 @@ constexpr SetDescription fixed_port_set(const char* name) {
             .key_length = 12};
 }
 
+constexpr SetDescription place_map(const char* name) {
+    auto map = fixed_port_set(name);
+    map.flags = NFT_SET_MAP;
+    map.data_type = joined_types({DataType::ipv4_addr, DataType::inet_service});
+    map.data_length = 8;
+    return map;
+}
+
 // For tables that have fixed external addresses.
 constexpr std::array fixed_set_descriptions{
     // map fixed { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service }
-    SetDescription{.name = sets::fixed,
-                   .key_type = joined_types(
-                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
-                   .key_length = 12,
-                   .flags = NFT_SET_MAP,
-                   .data_type = joined_types({DataType::ipv4_addr, DataType::inet_service}),
-                   .data_length = 8},
+    place_map(sets::fixed),
     // set fixed-flows { type inet_proto . ipv4_addr . inet_service . ipv4_addr . inet_service }
     SetDescription{
         .name = sets::fixed_flows,
@@ -199,13 +201,7 @@ constexpr std::array fixed_set_descriptions{
                                   DataType::ipv4_addr, DataType::inet_service}),
         .key_length = 20},
     // map fixed-owners { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service }
-    SetDescription{.name = sets::fixed_owners,
-                   .key_type = joined_types(
-                       {DataType::inet_proto, DataType::ipv4_addr, DataType::inet_service}),
-                   .key_length = 12,
-                   .flags = NFT_SET_MAP,
-                   .data_type = joined_types({DataType::ipv4_addr, DataType::inet_service}),
-                   .data_length = 8},
+    place_map(sets::fixed_owners),
     // set fixed-ports { type inet_proto . ipv4_addr . inet_service }
     fixed_port_set(sets::fixed_ports),
     // set bound-ports { type inet_proto . inet_service }

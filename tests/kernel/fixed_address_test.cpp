@@ -2,6 +2,8 @@
 // Several addresses on one WAN: reservations that are bound to one of them, each with a port space
 // of its own.
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -369,6 +371,20 @@ TEST_F(FixedAddress, RefusesWhatCannotBe) {
     // Who has it on any address has it on all.
     EXPECT_THAT(error(a2_address, "any").first, HasSubstr("PortTaken"));
     EXPECT_EQ(std::get<1>(client->list()), 1U);
+}
+
+TEST_F(FixedAddress, DoesWhatTheReadmeSays) {
+    for (const auto& arguments : std::vector<std::vector<std::string>>{
+             {"reserve", a1_address, "udp", "51820", "--comment", "laptop"},
+             {"reserve", a2_address, "udp", "51820", "--on-conflict", "next"},
+             {"change", "1", "--external-address", second},
+             {"reserve", a2_address, "udp", "51820", "--external-port", "51820",
+              "--external-address", third}}) {
+        const auto result = porthole.ctl(arguments);
+        ASSERT_EQ(result.status, 0) << result.errors;
+    }
+    EXPECT_EQ(lab::exchange(a1, remote, remote_end), at(second, wireguard));
+    EXPECT_EQ(lab::exchange(a2, remote, remote_end), at(third, wireguard));
 }
 
 TEST_F(FixedAddress, ComesFromTheConfigurationAndShowsOnTheCommandLine) {
