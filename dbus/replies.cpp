@@ -27,6 +27,10 @@ Dictionary extras(const Reservation& row, const Hosts& hosts) {
     if (!row.ipv6_addresses.empty()) {
         dictionary["ipv6-addresses"] = to_texts<Address>(row.ipv6_addresses);
     }
+    const bool chosen = std::holds_alternative<MacAddress>(row.internal.host);
+    if (const auto address = nat66_host(row); address && chosen) {
+        dictionary["nat66-address"] = to_text(*address);
+    }
     if (const auto address = row.external_address.fixed()) {
         dictionary["external-address"] = to_text(*address);
     }

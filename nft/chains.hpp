@@ -23,6 +23,9 @@ constexpr auto hairpin = "hairpin";
 constexpr auto unsolicited = "unsolicited";
 constexpr auto fixed_inbound = "fixed-inbound";
 constexpr auto fixed_learning = "fixed-learning";
+constexpr auto nat66_inbound = "nat66-inbound";
+constexpr auto nat66_learning = "nat66-learning";
+constexpr auto nat66_hairpin = "nat66-hairpin";
 constexpr auto pinhole = "pinhole";
 constexpr auto open_pinhole = "open-pinhole";
 constexpr auto pinhole_learning = "pinhole-learning";
@@ -65,6 +68,23 @@ enum ProtocolSet : std::uint32_t {
     bound_displaced_protocols,
     hairpin_bound_protocols,
     end_of_fixed_protocol_sets,
+    // Of the rules for NAT66.
+    nat66_protocols = end_of_fixed_protocol_sets,
+    nat66_displaced_protocols,
+    nat66_own_displaced_protocols,
+    nat66_owners_protocols,
+    nat66_collided_protocols,
+    nat66_stopped_protocols,
+    nat66_learnt_protocols,
+    nat66_neighbour_protocols,
+    nat66_open_protocols,
+    nat66_contacted_protocols,
+    nat66_delivered_protocols,
+    nat66_hairpin_protocols,
+    nat66_hairpin_owner_protocols,
+    nat66_hairpin_displaced_protocols,
+    nat66_hairpin_own_protocols,
+    end_of_nat66_protocol_sets,
 };
 
 }  // namespace porthole::nft

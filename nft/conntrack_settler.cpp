@@ -11,6 +11,7 @@
 #include <span>
 #include <system_error>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -23,11 +24,11 @@
 
 #include "flow.hpp"
 #include "grace_period.hpp"
-#include "ipv6_flow.hpp"
 #include "netlink/connection.hpp"
 #include "netlink/message.hpp"
 #include "netlink/route_finder.hpp"
 #include "netlink/socket.hpp"
+#include "pinhole_watch.hpp"
 #include "types/sorted.hpp"
 
 namespace porthole::nft {
@@ -37,9 +38,10 @@ namespace {
 constexpr std::size_t deletions_per_batch = 1000;
 
 // Who has begun the flow.
-Sighting sighting(const Flow& flow) {
+template <typename Bits>
+Sighting sighting(const FlowOf<Bits>& flow) {
     const auto& from = flow.original.source;
-    return {Address::v4(from.address), flow.protocol, *Port::from(from.port)};
+    return {to_address(from.address), flow.protocol, *Port::from(from.port)};
 }
 
 // Nothing for one that is to be settled.
@@ -61,7 +63,8 @@ std::optional<SparedFlow::Why> why_spared(FlowVerdict verdict) {
 constexpr std::size_t most_spared = 1000;
 
 // Nothing for one with a port 0, which nobody can have.
-std::optional<SparedFlow> spare(SparedFlow::Why why, const Flow& flow) {
+template <typename Bits>
+std::optional<SparedFlow> spare(SparedFlow::Why why, const FlowOf<Bits>& flow) {
     const auto& from = flow.original.source;
     const bool answered = why == SparedFlow::Why::answered;
     const auto& remote = answered ? flow.original.destination : flow.reply.source;
@@ -71,22 +74,24 @@ std::optional<SparedFlow> spare(SparedFlow::Why why, const Flow& flow) {
         Port::from(answered ? flow.original.destination.port : flow.reply.destination.port);
     if (!port || !remote_port || !external_port) return std::nullopt;
     return SparedFlow{why,
-                      {Address::v4(from.address), flow.protocol, *port},
-                      Address::v4(remote.address),
+                      {to_address(from.address), flow.protocol, *port},
+                      to_address(remote.address),
                       *remote_port,
                       *external_port};
 }
 
 // As its owner sees it, whoever has begun it.
-SparedFlow offloaded(const Flow& flow, const SeenContact& contact) {
-    const bool inbound = contact.remote == Address::v4(flow.original.source.address);
+template <typename Bits>
+SparedFlow offloaded(const FlowOf<Bits>& flow, const SeenContact& contact) {
+    const bool inbound = contact.remote == to_address(flow.original.source.address);
     const auto& remote = inbound ? flow.original.source : flow.reply.source;
     return {SparedFlow::Why::offloaded, contact.owner, contact.remote,
             Port::from(remote.port).value_or(contact.external_port), contact.external_port};
 }
 
-std::vector<std::pair<Sighting, Port>> corrected(const FlowJudge& judge,
-                                                 const std::vector<Flow>& wrong) {
+template <typename Bits>
+std::vector<std::pair<Sighting, Port>> corrected(const FlowJudgeOf<Bits>& judge,
+                                                 const std::vector<FlowOf<Bits>>& wrong) {
     std::map<Sighting, Port> owners;
     for (const auto& flow : wrong) {
         const auto used = Port::from(flow.reply.destination.port);
@@ -107,26 +112,15 @@ std::chrono::nanoseconds processor_time() {
     return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-std::string text(const FlowEnd& end) {
-    return to_text(Address::v4(end.address)) + ":" + std::to_string(end.port);
+template <typename Bits>
+std::string text(const FlowEndOf<Bits>& end) {
+    const auto place = to_place(end);
+    return place ? to_text(*place) : to_text(to_address(end.address)) + " port 0";
 }
 
-std::string text(const Flow& flow) {
-    return text(flow.original.source) + " to " + text(flow.original.destination);
-}
-
-std::string text(const Ipv6Flow& flow) {
-    return to_text(flow.ends.source) + " to " + to_text(flow.ends.destination);
-}
-
-void put_tuple_of(const Flow& flow, nlmsghdr* message) {
-    put_conntrack_header(message);
-    put_tuple(message, flow.protocol, flow.original);
-}
-
-void put_tuple_of(const Ipv6Flow& flow, nlmsghdr* message) {
-    put_ipv6_conntrack_header(message);
-    put_ipv6_tuple(message, flow.protocol, flow.ends.source, flow.ends.destination);
+template <typename T>
+void append(std::vector<T>& values, const std::vector<T>& more) {
+    values.insert(values.end(), more.begin(), more.end());
 }
 
 }  // namespace
@@ -136,21 +130,36 @@ class ConntrackSettler::Conntrack {
   public:
     Conntrack() : flows_(std::make_unique<netlink::Socket>(NETLINK_NETFILTER)) {}
 
+    template <typename Bits>
     struct Found {
-        std::vector<Flow> suspects;  // what the judge does not find fine
+        std::vector<FlowOf<Bits>> suspects;  // what the judge does not find fine
+        std::vector<FlowOf<Bits>> unjudged;  // what pinholes are to judge anew
         std::vector<Sighting> seen;
         std::vector<SeenContact> contacts;
         std::map<Sighting, SparedFlow> offloaded;  // by owner
     };
 
-    // With repetitions.
-    Found walk(const FlowJudge& judge) {
-        Found found;
+    // With repetitions. `watch`: nothing where there are no pinholes in this family.
+    template <typename Bits>
+    Found<Bits> walk(const FlowJudgeOf<Bits>& judge, const PinholeWatch* watch = nullptr) {
+        constexpr bool ipv6 = std::is_same_v<Bits, Ipv6Bits>;
+        Found<Bits> found;
         flows_.dump(
-            "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), put_conntrack_header,
+            "list the flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET),
+            [](nlmsghdr* message) {
+                put_conntrack_header(message, ipv6 ? Family::ipv6 : Family::ipv4);
+            },
             [&](const nlmsghdr* message) {
-                const auto flow = decode_flow(message);
+                const auto flow = decode_flow<Bits>(message);
                 if (!flow) return;
+                if constexpr (ipv6) {
+                    if (watch != nullptr) {
+                        if (watch->is_unjudged(*flow)) found.unjudged.push_back(*flow);
+                        const auto contact = watch->contact_of(*flow);
+                        add_unless_last(found.contacts, contact);
+                        if (contact && judge.looks()) found.seen.push_back(contact->owner);
+                    }
+                }
                 if (judge.judge(*flow) != FlowVerdict::fine) found.suspects.push_back(*flow);
                 add_unless_last(found.seen, judge.shows(*flow));
                 const auto contact = judge.contact_of(*flow);
@@ -163,31 +172,10 @@ class ConntrackSettler::Conntrack {
         return found;
     }
 
-    struct FoundIpv6 {
-        std::vector<Ipv6Flow> unjudged;
-        std::vector<SeenContact> contacts;
-    };
-
-    // With repetitions.
-    FoundIpv6 walk(const PinholeWatch& watch) {
-        FoundIpv6 found;
-        flows_.dump(
-            "list the IPv6 flows in conntrack", conntrack_type(IPCTNL_MSG_CT_GET),
-            put_ipv6_conntrack_header,
-            [&](const nlmsghdr* message) {
-                const auto flow = decode_ipv6_flow(message);
-                if (!flow) return;
-                if (watch.is_unjudged(*flow)) found.unjudged.push_back(*flow);
-                add_unless_last(found.contacts, watch.contact_of(*flow));
-            },
-            [&found] { found = {}; });
-        return found;
-    }
-
     // Whether a host's packets to `destination` leave through one of these.
-    bool leave_through(std::uint32_t host, std::uint32_t destination,
+    bool leave_through(const Address& host, const Address& destination,
                        const std::vector<InterfaceName>& wans) {
-        const auto index = routes_.outgoing_interface(Address::v4(host), Address::v4(destination));
+        const auto index = routes_.outgoing_interface(host, destination);
         return index != 0 && std::ranges::any_of(wans, [index](const InterfaceName& wan) {
                    return if_nametoindex(wan.text().c_str()) == index;
                });
@@ -211,9 +199,14 @@ class ConntrackSettler::Conntrack {
     std::size_t remove_part(std::span<const T> flows) {
         netlink::Batch batch;
         for (const auto& flow : flows) {
-            batch.add("delete the flow of " + text(flow), conntrack_type(IPCTNL_MSG_CT_DELETE), 0,
-                      [&flow](nlmsghdr* message) {
-                          put_tuple_of(flow, message);
+            const auto& [from, to] = flow.original;
+            const auto source = to_address(from.address);
+            const auto destination = to_address(to.address);
+            batch.add("delete the flow of " + text(from) + " to " + text(to),
+                      conntrack_type(IPCTNL_MSG_CT_DELETE), 0, [&](nlmsghdr* message) {
+                          put_conntrack_header(message, source.family());
+                          put_tuple(message, flow.protocol, source, from.port, destination,
+                                    to.port);
                           mnl_attr_put_u32(message, CTA_ID, htonl(flow.id));
                       });
         }
@@ -299,8 +292,8 @@ void ConntrackSettler::work(const std::stop_token& stop) {
         const bool gap = std::ranges::any_of(orders, &SettleOrder::gap);
         report.early = gap && !packets_on_their_way_->wait(patience);
         const auto begun = processor_time();
-        for (const auto settle :
-             {&ConntrackSettler::settle_all, &ConntrackSettler::settle_pinholes}) {
+        for (const auto settle : {&ConntrackSettler::settle_flows<Ipv4Bits>,
+                                  &ConntrackSettler::settle_flows<Ipv6Bits>}) {
             try {
                 (this->*settle)(orders, report);
             } catch (const std::exception& error) {
@@ -334,16 +327,23 @@ void ConntrackSettler::work(const std::stop_token& stop) {
     }
 }
 
-void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, SettleReport& report) {
-    FlowJudge judge;
+template <typename Bits>
+void ConntrackSettler::settle_flows(const std::vector<SettleOrder>& orders, SettleReport& report) {
+    FlowJudgeOf<Bits> judge;
+    PinholeWatch watch;
     for (const auto& order : orders) judge.follow(order);
-    if (judge.finds_all_fine()) return;
-    auto [suspects, seen, contacts, offloaded] = conntrack_->walk(judge);
-    sort_unique(contacts);
-    report.contacts = std::move(contacts);
+    if constexpr (std::is_same_v<Bits, Ipv6Bits>) {
+        for (const auto& order : orders) watch.follow(order);
+    }
+    if (judge.finds_all_fine() && watch.empty()) return;
+    auto [suspects, unjudged, seen, contacts, offloaded] =
+        conntrack_->walk(judge, watch.empty() ? nullptr : &watch);
+    append(report.contacts, contacts);
+    sort_unique(report.contacts);
     if (judge.looks()) {
-        sort_unique(seen);
-        report.seen = std::move(seen);
+        if (!report.seen) report.seen.emplace();
+        append(*report.seen, seen);
+        sort_unique(*report.seen);
     }
 
     // What was ordered meanwhile may have made a suspect right.
@@ -352,17 +352,17 @@ void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, Settle
         for (const auto& order : waiting_) judge.follow(order);
     }
     // Where flows of others are in the gateway's way: its own flow there has another port.
-    const auto way_of = [](const Flow& flow, std::uint16_t port) {
+    const auto way_of = [](const FlowOf<Bits>& flow, std::uint16_t port) {
         return std::tuple(flow.protocol, flow.reply.source.address, flow.reply.source.port, port);
     };
-    std::set<std::tuple<Protocol, std::uint32_t, std::uint16_t, std::uint16_t>> wanted;
+    std::set<std::tuple<Protocol, Bits, std::uint16_t, std::uint16_t>> wanted;
     for (const auto& flow : suspects) {
         if (judge.is_gateways(flow) && judge.judge(flow) == FlowVerdict::wrong) {
             wanted.insert(way_of(flow, flow.original.source.port));
         }
     }
-    std::map<std::pair<std::uint32_t, std::uint32_t>, bool> leaves_through_wan;
-    const auto is_wrong = [&](const Flow& flow) {
+    std::map<std::pair<Bits, Bits>, bool> leaves_through_wan;
+    const auto is_wrong = [&](const FlowOf<Bits>& flow) {
         const auto verdict = judge.judge(flow);
         const bool in_the_way = verdict == FlowVerdict::overloads_own_port &&
                                 wanted.contains(way_of(flow, flow.reply.destination.port));
@@ -376,32 +376,19 @@ void ConntrackSettler::settle_all(const std::vector<SettleOrder>& orders, Settle
         const std::pair way(flow.original.source.address, flow.reply.source.address);
         const auto [known, unknown] = leaves_through_wan.try_emplace(way, false);
         if (unknown) {
-            known->second = conntrack_->leave_through(way.first, way.second, judge.wans());
+            known->second = conntrack_->leave_through(to_address(way.first), to_address(way.second),
+                                                      judge.wans());
         }
         return known->second;
     };
-    std::erase_if(suspects, [&](const Flow& flow) { return !is_wrong(flow); });
+    std::erase_if(suspects, [&](const FlowOf<Bits>& flow) { return !is_wrong(flow); });
     for (const auto& [owner, flow] : offloaded) {
         if (report.spared.size() < most_spared) report.spared.push_back(flow);
     }
     std::ranges::sort(report.spared);
-    report.corrected = corrected(judge, suspects);
-    report.deleted = conntrack_->remove(suspects);
-}
-
-void ConntrackSettler::settle_pinholes(const std::vector<SettleOrder>& orders,
-                                       SettleReport& report) {
-    PinholeWatch watch;
-    for (const auto& order : orders) watch.follow(order);
-    if (watch.empty()) return;
-    const auto [unjudged, contacts] = conntrack_->walk(watch);
-    report.contacts.insert(report.contacts.end(), contacts.begin(), contacts.end());
-    sort_unique(report.contacts);
-    if (report.seen) {
-        for (const auto& contact : contacts) report.seen->push_back(contact.owner);
-        sort_unique(*report.seen);
-    }
-    report.deleted += conntrack_->remove(unjudged);
+    append(report.corrected, corrected(judge, suspects));
+    append(suspects, unjudged);
+    report.deleted += conntrack_->remove(suspects);
 }
 
 }  // namespace porthole::nft

@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds last_moment{2000};
 // Protocol and port take four bytes each.
 constexpr std::size_t key_length = 4 + 4 + 4;
 constexpr std::size_t fixed_key_length = 4 + 4 + 4 + 4;
+constexpr std::size_t nat66_key_length = 4 + 16 + 4;
 constexpr std::size_t pinhole_key_length = 4 + 16 + 16 + 4;
 
 // protocol . remote . external port, protocol . remote . external address . port, or
@@ -29,8 +30,9 @@ constexpr std::size_t pinhole_key_length = 4 + 16 + 16 + 4;
 std::optional<Contact> decode_key(std::span<const std::uint8_t> key) {
     const bool of_pinhole = key.size() == pinhole_key_length;
     const bool fixed = key.size() == fixed_key_length;
-    if (key.size() != key_length && !fixed && !of_pinhole) return std::nullopt;
-    const std::size_t length = of_pinhole ? 16 : 4;  // of an address
+    const bool nat66 = key.size() == nat66_key_length;
+    if (key.size() != key_length && !fixed && !nat66 && !of_pinhole) return std::nullopt;
+    const std::size_t length = of_pinhole || nat66 ? 16 : 4;  // of an address
     std::uint16_t number = 0;
     std::memcpy(&number, &key[key.size() - 4], sizeof(number));
     const auto port = Port::from(ntohs(number));
@@ -41,7 +43,9 @@ std::optional<Contact> decode_key(std::span<const std::uint8_t> key) {
     return Contact{{Protocol{key[0]}, *port}, *remote, at};
 }
 
-KnownContacts list(netlink::Connection& connection, const char* set) {
+}  // namespace
+
+KnownContacts list_contacts(netlink::Connection& connection, const char* set) {
     KnownContacts known;
     dump_set(
         connection, set,
@@ -52,20 +56,6 @@ KnownContacts list(netlink::Connection& connection, const char* set) {
         },
         [&known] { known.clear(); });
     return known;
-}
-
-}  // namespace
-
-KnownContacts list_contacts(netlink::Connection& connection) {
-    return list(connection, sets::contacts);
-}
-
-KnownContacts list_fixed_contacts(netlink::Connection& connection) {
-    return list(connection, sets::fixed_contacts);
-}
-
-KnownContacts list_pinhole_contacts(netlink::Connection& connection) {
-    return list(connection, sets::pinhole_contacts);
 }
 
 // Removed and added again: kernels before 6.12 leave the end of an element that is there as it is.

@@ -15,12 +15,9 @@ namespace porthole::nft {
 /// The contacts in the table, and how long each of them still lasts.
 using KnownContacts = std::map<Contact, std::chrono::milliseconds>;
 
-/// Asks the kernel for those of mappings; none where there is no table. Throws KernelFailure.
-KnownContacts list_contacts(netlink::Connection& connection);
-/// The same for those of mappings with fixed external addresses.
-KnownContacts list_fixed_contacts(netlink::Connection& connection);
-/// The same for those of pinholes.
-KnownContacts list_pinhole_contacts(netlink::Connection& connection);
+/// Asks the kernel for those in one of the sets of contacts; none where there is no table. Throws
+/// KernelFailure.
+KnownContacts list_contacts(netlink::Connection& connection, const char* set);
 
 /// The batch after which all of `wanted`, as far as there is room, last for a good while; those of
 /// which nobody knows whether they are gone before it arrives have to wait for the next one.

@@ -211,13 +211,20 @@ Element boundary_element(const Boundary& boundary) {
     return element;
 }
 
+// Nothing behind the last address that there is.
+std::optional<Address> next(const Address& address) {
+    std::vector<std::uint8_t> bytes(address.bytes().begin(), address.bytes().end());
+    for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte) {
+        if (++*byte != 0) return Address::from_bytes(bytes);
+    }
+    return std::nullopt;
+}
+
 std::vector<Boundary> boundaries(std::span<const Network> networks) {
     std::vector<Boundary> result;
     for (const auto& network : networks) {
-        const auto behind =
-            network.last().v4_value() + 1;  // 0: the network reaches the last address
         result.push_back({network.address(), false});
-        if (behind != 0) result.push_back({Address::v4(behind), true});
+        if (const auto behind = next(network.last())) result.push_back({*behind, true});
     }
     return result;
 }
@@ -250,16 +257,22 @@ void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> ma
 }  // namespace
 
 void edit_mappings(netlink::Batch& batch, Edit edit, std::span<const Mapping> mappings) {
-    const auto is_fixed = [](const Mapping& mapping) { return !mapping.external_address.is_any(); };
-    if (std::ranges::none_of(mappings, is_fixed)) {
+    const auto sets_of = [](const Mapping& mapping) {
+        if (mapping.family == Family::ipv6) return &nat66_sets;
+        return mapping.external_address.is_any() ? &any_address_sets : &fixed_address_sets;
+    };
+    const auto usual = [&](const Mapping& mapping) {
+        return sets_of(mapping) == &any_address_sets;
+    };
+    if (std::ranges::all_of(mappings, usual)) {
         return edit_mappings(batch, edit, mappings, any_address_sets);
     }
-    std::vector<Mapping> fixed;
-    std::vector<Mapping> others;
-    std::ranges::partition_copy(mappings, std::back_inserter(fixed), std::back_inserter(others),
-                                is_fixed);
-    edit_mappings(batch, edit, others, any_address_sets);
-    edit_mappings(batch, edit, fixed, fixed_address_sets);
+    for (const auto* sets : {&any_address_sets, &fixed_address_sets, &nat66_sets}) {
+        std::vector<Mapping> those;
+        std::ranges::copy_if(mappings, std::back_inserter(those),
+                             [&](const Mapping& mapping) { return sets_of(mapping) == sets; });
+        edit_mappings(batch, edit, those, *sets);
+    }
 }
 
 void edit_pinholes(netlink::Batch& batch, Edit edit, std::span<const Pinhole> pinholes) {
@@ -276,7 +289,8 @@ void edit_pinholes(netlink::Batch& batch, Edit edit, std::span<const Pinhole> pi
 }
 
 void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> contacts) {
-    for (const auto* set : {sets::contacts, sets::fixed_contacts, sets::pinhole_contacts}) {
+    for (const auto* set :
+         {sets::contacts, sets::fixed_contacts, sets::nat66_contacts, sets::pinhole_contacts}) {
         std::vector<Contact> those;
         std::ranges::copy_if(contacts, std::back_inserter(those), [set](const Contact& contact) {
             return std::string_view(set_of(contact)) == set;
@@ -286,8 +300,9 @@ void edit_contacts(netlink::Batch& batch, Edit edit, std::span<const Contact> co
 }
 
 const char* set_of(const Contact& contact) {
-    if (!contact.at) return sets::contacts;
-    return contact.at->family() == Family::ipv4 ? sets::fixed_contacts : sets::pinhole_contacts;
+    const bool ipv4 = contact.remote.family() == Family::ipv4;
+    if (!contact.at) return ipv4 ? sets::contacts : sets::nat66_contacts;
+    return ipv4 ? sets::fixed_contacts : sets::pinhole_contacts;
 }
 
 void flush(netlink::Batch& batch, const char* set) {

@@ -41,7 +41,20 @@ constexpr auto bound_ports = "bound-ports";    ///< the same without the address
 constexpr auto fixed_endpoint_independent = "fixed-endpoint-independent";
 constexpr auto fixed_without_contacts = "fixed-without-contacts";
 constexpr auto fixed_contacts = "fixed-contacts";  ///< protocol . remote . external address . port
-// Of IPv6 hosts:
+// Of IPv6 hosts that are translated, as without "nat66" and "ipv6" above:
+constexpr auto nat66 = "nat66";
+constexpr auto nat66_flows = "nat66-flows";
+constexpr auto nat66_owners = "nat66-owners";
+constexpr auto nat66_ports = "nat66-ports";
+constexpr auto nat66_endpoint_independent = "nat66-endpoint-independent";
+constexpr auto nat66_without_contacts = "nat66-without-contacts";
+constexpr auto nat66_contacts = "nat66-contacts";
+constexpr auto nat66_undelivered = "nat66-undelivered";
+constexpr auto nat66_learners = "nat66-learners";
+constexpr auto ipv6_nat_sources = "ipv6-nat-sources";
+constexpr auto ipv6_wan_addresses = "ipv6-wan-addresses";
+constexpr auto ipv6_collided = "ipv6-collided";
+// Of IPv6 hosts at their own addresses:
 constexpr auto pinholes = "pinholes";  ///< protocol . host . port
 /// The same, of those only whose filtering is endpoint-independent.
 constexpr auto open_pinholes = "open-pinholes";
@@ -71,6 +84,12 @@ inline constexpr MappingSets fixed_address_sets{sets::fixed,
                                                 sets::fixed_ports,
                                                 sets::fixed_endpoint_independent,
                                                 sets::fixed_without_contacts};
+inline constexpr MappingSets nat66_sets{sets::nat66,
+                                        sets::nat66_flows,
+                                        sets::nat66_owners,
+                                        sets::nat66_ports,
+                                        sets::nat66_endpoint_independent,
+                                        sets::nat66_without_contacts};
 
 /// So long a contact lasts that nobody renews. Flows that live longer than it have it renewed.
 constexpr std::chrono::seconds contact_lifetime{600};
@@ -82,7 +101,7 @@ static_assert(contacts_at_once + contacts_per_second * contact_lifetime.count() 
               most_contacts_of_a_host);
 /// Whoever was not let through once is tried again within this time, or does not matter any more.
 constexpr std::chrono::seconds undelivered_lifetime{3600};
-/// Of all hosts together, for each of the three sets of contacts.
+/// Of all hosts together, for each of the sets of contacts.
 constexpr std::uint32_t most_contacts = 131072;
 
 enum class Edit : std::uint8_t {

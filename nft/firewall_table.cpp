@@ -59,23 +59,34 @@ struct PortChanges {
     SetDifference<ProtocolPort> bound;
 };
 
-// `pinholes`: the shape of a table that has got no place for them yet; `has_pinholes`: it has;
-// `fixed`: it has one for fixed external addresses.
+// The sets of contacts that a table of this shape has.
+std::vector<const char*> contact_sets(const Shape& shape) {
+    std::vector<const char*> found{sets::contacts};
+    if (shape.fixed) found.push_back(sets::fixed_contacts);
+    if (shape.nat66) found.push_back(sets::nat66_contacts);
+    if (shape.pinholes) found.push_back(sets::pinhole_contacts);
+    return found;
+}
+
+// `shape`: of the table that is there; `pinholes`: where it has got no place for them yet, its
+// shape with one.
 netlink::FinalizedBatch encode_difference(const FirewallDifference& difference,
-                                          const PortChanges& ports, bool has_pinholes = false,
-                                          bool fixed = false,
+                                          const PortChanges& ports, const Shape& shape,
                                           const std::optional<Shape>& pinholes = std::nullopt) {
     auto batch = transaction();
     if (pinholes) add_pinhole_skeleton(batch, *pinholes);
-    if (difference.forget_contacts) flush(batch, sets::contacts);
-    if (difference.forget_contacts && has_pinholes) flush(batch, sets::pinhole_contacts);
-    if (difference.forget_contacts && fixed) flush(batch, sets::fixed_contacts);
+    if (difference.forget_contacts) {
+        for (const auto* set : contact_sets(shape)) flush(batch, set);
+    }
     for (const auto edit : {Edit::remove, Edit::add}) {
         edit_interfaces(batch, edit, sets::wans, part(difference.wans, edit));
         edit_interfaces(batch, edit, sets::masquerade_wans, part(difference.masquerade_wans, edit));
         edit_networks(batch, edit, sets::nat_sources, part(difference.nat_sources, edit));
         edit_networks(batch, edit, sets::exempt, part(difference.exempt, edit));
         edit_addresses(batch, edit, sets::wan_addresses, part(difference.wan_addresses, edit));
+        edit_networks(batch, edit, sets::ipv6_nat_sources, part(difference.ipv6_nat_sources, edit));
+        edit_addresses(batch, edit, sets::ipv6_wan_addresses,
+                       part(difference.ipv6_wan_addresses, edit));
         edit_mappings(batch, edit, part(difference.mappings, edit));
         edit_pinholes(batch, edit, part(difference.pinholes, edit));
         edit_ports(batch, edit, sets::own_ports, part(difference.own_ports, edit));
@@ -125,6 +136,7 @@ struct FirewallTable::Content {
           pinholes(firewall.pinholes.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
           exempt(firewall.scope.exempt.size()),
+          ipv6_nat_sources(firewall.scope.ipv6_nat_sources.size()),
           ports(firewall),
           bound_ports(PortUse::of_bound(firewall)) {}
 
@@ -133,10 +145,11 @@ struct FirewallTable::Content {
         const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
         const bool exempts = size_after(exempt, difference.exempt) != 0;
         const bool has_fixed = fixed_after(difference) != 0;
+        const bool nat66 = size_after(ipv6_nat_sources, difference.ipv6_nat_sources) != 0;
         const auto holes = size_after(pinholes, difference.pinholes);
         return size_after(mappings, difference.mappings) + holes <= shape.capacity &&
                masquerades == shape.masquerades && exempts == shape.exempts &&
-               has_fixed == shape.fixed;
+               has_fixed == shape.fixed && nat66 == shape.nat66;
     }
     [[nodiscard]] std::size_t fixed_after(const FirewallDifference& difference) const {
         return fixed + count_fixed(difference.mappings.added) -
@@ -148,6 +161,7 @@ struct FirewallTable::Content {
         pinholes = size_after(pinholes, difference.pinholes);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
         exempt = size_after(exempt, difference.exempt);
+        ipv6_nat_sources = size_after(ipv6_nat_sources, difference.ipv6_nat_sources);
         return {ports.change(difference), bound_ports.change_bound(difference.mappings)};
     }
 
@@ -157,6 +171,7 @@ struct FirewallTable::Content {
     std::size_t pinholes;
     std::size_t masquerade_wans;
     std::size_t exempt;
+    std::size_t ipv6_nat_sources;
     PortUse ports;
     PortUse bound_ports;
 };
@@ -202,8 +217,7 @@ bool FirewallTable::apply(const FirewallDifference& difference) {
         if (!has_timeouts_) pinholes->udp_timeout.reset();
     }
     try {
-        execute(encode_difference(difference, ports, content_->shape.pinholes,
-                                  content_->shape.fixed, pinholes),
+        execute(encode_difference(difference, ports, content_->shape, pinholes),
                 can_be_quiet(size_of(difference.mappings) + size_of(difference.pinholes)));
     } catch (const netlink::BatchFailure& failure) {
         content_->change(difference.inverse());
@@ -270,16 +284,20 @@ void FirewallTable::remember(std::span<const Contact> contacts) {
 
 void FirewallTable::renew(std::span<const Contact> contacts) {
     if (contacts.empty()) return;
-    auto known = list_contacts(connection_);
-    if (content_->shape.fixed) known.merge(list_fixed_contacts(connection_));
-    if (content_->shape.pinholes) known.merge(list_pinhole_contacts(connection_));
+    KnownContacts known;
+    for (const auto* set : contact_sets(content_->shape)) {
+        known.merge(list_contacts(connection_, set));
+    }
     if (auto batch = encode_renewal(contacts, known)) {
         execute(*std::move(batch), can_be_quiet(contacts.size()));
     }
 }
 
 Obstruction FirewallTable::obstruction() {
-    Obstruction found{.ports = list_undelivered(connection_)};
+    Obstruction found{.ports = list_undelivered(connection_, sets::undelivered)};
+    if (content_->shape.nat66) {
+        found.nat66_ports = list_undelivered(connection_, sets::nat66_undelivered);
+    }
     if (content_->shape.pinholes) found.pinholes = list_undelivered_pinholes(connection_);
     const bool asked_for = !found.ports.empty() || content_->shape.pinholes;
     if (asked_for) found.chains = list_forward_policies(connection_);
@@ -309,6 +327,8 @@ netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
     edit_networks(batch, Edit::add, sets::nat_sources, firewall.scope.nat_sources);
     edit_networks(batch, Edit::add, sets::exempt, firewall.scope.exempt);
     edit_addresses(batch, Edit::add, sets::wan_addresses, firewall.scope.wan_addresses);
+    edit_networks(batch, Edit::add, sets::ipv6_nat_sources, firewall.scope.ipv6_nat_sources);
+    edit_addresses(batch, Edit::add, sets::ipv6_wan_addresses, firewall.scope.ipv6_wan_addresses);
     edit_mappings(batch, Edit::add, firewall.mappings);
     edit_pinholes(batch, Edit::add, firewall.pinholes);
     edit_ports(batch, Edit::add, sets::own_ports, firewall.scope.own_ports);
@@ -321,7 +341,8 @@ netlink::FinalizedBatch encode_difference(const Firewall& from,
                                           const FirewallDifference& difference) {
     return encode_difference(difference,
                              {PortUse(from).change(difference),
-                              PortUse::of_bound(from).change_bound(difference.mappings)});
+                              PortUse::of_bound(from).change_bound(difference.mappings)},
+                             Shape{});
 }
 
 }  // namespace porthole::nft

@@ -71,25 +71,42 @@ std::uint16_t u16_at(std::span<const std::byte> bytes, std::size_t offset) {
     return ntohs(value);
 }
 
-// The source of a packet that begins with its IP header.
-std::optional<Sighting> source_of(std::span<const std::byte> packet) {
-    constexpr std::size_t shortest_header = 20;
-    constexpr std::size_t source_offset = 12;
-    if (packet.size() < shortest_header) return std::nullopt;
-    const auto version = std::to_integer<unsigned>(packet[0]) >> 4U;
-    const auto header_bytes = (std::to_integer<std::size_t>(packet[0]) & 0xFU) * 4;
+// Where the header of a packet says what.
+struct Header {
+    std::size_t bytes;
+    std::size_t protocol;  // offsets
+    std::size_t source;
+    std::size_t address_bytes;
+};
+
+// RFC 791
+std::optional<Header> ipv4_header(std::span<const std::byte> packet) {
+    constexpr Header shortest{20, 9, 12, 4};
+    if (packet.size() < shortest.bytes) return std::nullopt;
+    auto header = shortest;
+    header.bytes = (std::to_integer<std::size_t>(packet[0]) & 0xFU) * 4;
     const bool later_fragment = (u16_at(packet, 6) & IP_OFFMASK) != 0;
-    const auto protocol = Protocol{std::to_integer<std::uint8_t>(packet[9])};
-    if (version != 4 || header_bytes < shortest_header || later_fragment ||
-        packet.size() < header_bytes + 2 ||
-        (protocol != Protocol::udp && protocol != Protocol::tcp)) {
-        return std::nullopt;
-    }
-    std::array<std::uint8_t, 4> address{};
-    std::memcpy(address.data(), packet.data() + source_offset, address.size());
-    const auto port = Port::from(u16_at(packet, header_bytes));
+    const bool usable = header.bytes >= shortest.bytes && !later_fragment;
+    return usable ? std::optional(header) : std::nullopt;
+}
+
+// The source of a packet that begins with its IP header. Of IPv6 (RFC 8200), only without
+// extensions: nobody tells more by them than whose port it is.
+std::optional<Sighting> source_of(std::span<const std::byte> packet) {
+    if (packet.empty()) return std::nullopt;
+    const auto version = std::to_integer<unsigned>(packet[0]) >> 4U;
+    const auto header = version == 4   ? ipv4_header(packet)
+                        : version == 6 ? std::optional(Header{40, 6, 8, 16})
+                                       : std::nullopt;
+    if (!header || packet.size() < header->bytes + 2) return std::nullopt;
+    const auto protocol = Protocol{std::to_integer<std::uint8_t>(packet[header->protocol])};
+    if (protocol != Protocol::udp && protocol != Protocol::tcp) return std::nullopt;
+    std::array<std::uint8_t, 16> address{};
+    std::memcpy(address.data(), packet.data() + header->source, header->address_bytes);
+    const auto port = Port::from(u16_at(packet, header->bytes));
     if (!port) return std::nullopt;
-    return Sighting{*Address::from_bytes(address), protocol, *port};
+    return Sighting{*Address::from_bytes(std::span(address).first(header->address_bytes)), protocol,
+                    *port};
 }
 
 }  // namespace

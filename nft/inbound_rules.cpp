@@ -20,35 +20,39 @@ Rule& send_to_owner(Rule& rule, const Outside& outside) {
 }
 
 std::string dnat_text(const Outside& outside) {
-    return "dnat ip to " + text_of(outside, End::destination) + " map @" + outside.sets.owners;
+    return "dnat " + header_of(outside) + " to " + text_of(outside, End::destination) + " map @" +
+           outside.sets.owners;
 }
 
 // Who may come in unasked goes to the owner; everybody else goes where he went without us: to a
 // port forward of others', or to the gateway, where he is stopped. It is a nat chain: established
 // flows do not pay for it.
 void add_to_owner_rules(netlink::Batch& batch, const Shape& shape, const Outside& outside) {
+    const auto header = header_of(outside);
+    const auto from_host = header + " saddr @" + outside.nat_sources;
     Rule coming(to_owner);
-    coming.ipv4().ipv4_address(End::destination).in(sets::wan_addresses);
+    coming.of(outside.family).address(outside.family, End::destination).in(outside.wan_addresses);
     load(coming, outside, End::destination)
         .in(outside.sets.ports)
         .jump(outside.inbound)
-        .add_to(batch, "ip daddr @wan-addresses " + text_of(outside, End::destination) + " @" +
-                           outside.sets.ports + " jump " + outside.inbound);
+        .add_to(batch, header + " daddr @" + outside.wan_addresses + " " +
+                           text_of(outside, End::destination) + " @" + outside.sets.ports +
+                           " jump " + outside.inbound);
     // A neighbour in the owner's own house: hairpinning (RFC 4787 REQ-9), whatever the filtering,
     // as they reach each other without us, too.
     Rule neighbour(outside.inbound);
     neighbour.meta(NFT_META_IIFNAME)
         .not_in(sets::wans)
-        .ipv4()
-        .ipv4_address(End::source)
-        .in(sets::nat_sources)
+        .of(outside.family)
+        .address(outside.family, End::source)
+        .in(outside.nat_sources)
         .meta(NFT_META_L4PROTO)
         .in_anonymous(outside.neighbour_protocols);
     send_to_owner(neighbour, outside);
     const auto timeout = set_timeouts(neighbour, shape);
-    neighbour.dnat_ipv4_to_place(Register::first, Register::second)
-        .add_to(batch, "iifname != @wans ip saddr @nat-sources meta l4proto { tcp, udp } " +
-                           timeout + dnat_text(outside));
+    neighbour.dnat_to_place(outside.family, Register::first)
+        .add_to(batch, "iifname != @wans " + from_host + " meta l4proto { tcp, udp } " + timeout +
+                           dnat_text(outside));
     Rule(outside.inbound)
         .meta(NFT_META_IIFNAME)
         .not_in(sets::wans)
@@ -56,21 +60,20 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape, const Outside
         .add_to(batch, "iifname != @wans return");
 
     const auto let_in = [&](Rule& rule, std::uint32_t protocols, const std::string& text) {
+        const auto free = behind(behind_address(outside.family, Register::first));
         rule.meta(NFT_META_L4PROTO).in_anonymous(protocols);
         send_to_owner(rule, outside)
-            .meta(NFT_META_L4PROTO, Register::third)
-            .port(End::destination, Register::fourth)
-            .add_to_set(sets::undelivered, Register::third);
+            .meta(NFT_META_L4PROTO, free)
+            .port(End::destination, behind(free))
+            .add_to_set(outside.undelivered, free);
         const auto set = set_timeouts(rule, shape);
-        rule.dnat_ipv4_to_place(Register::first, Register::second)
-            .add_to(batch, text +
-                               " meta l4proto { tcp, udp } "
-                               "add @undelivered { meta l4proto . th dport } " +
-                               set + dnat_text(outside));
+        rule.dnat_to_place(outside.family, Register::first)
+            .add_to(batch, text + " meta l4proto { tcp, udp } add @" + outside.undelivered +
+                               " { meta l4proto . th dport } " + set + dnat_text(outside));
     };
     const auto port_text = text_of(outside, End::destination) + " @";
     Rule open(outside.inbound);
-    load(open.ipv4(), outside, End::destination).in(outside.sets.endpoint_independent);
+    load(open.of(outside.family), outside, End::destination).in(outside.sets.endpoint_independent);
     let_in(open, outside.open_protocols, port_text + outside.sets.endpoint_independent);
     Rule without(outside.inbound);
     if (outside.fixed) without.ipv4();
@@ -79,7 +82,7 @@ void add_to_owner_rules(netlink::Batch& batch, const Shape& shape, const Outside
         .verdict(NFT_RETURN)
         .add_to(batch, port_text + outside.sets.without_contacts + " return");
     Rule contacted(outside.inbound);
-    load_contact(contacted.ipv4(), outside, End::destination).in(outside.contacts);
+    load_contact(contacted.of(outside.family), outside, End::destination).in(outside.contacts);
     let_in(contacted, outside.contacted_protocols,
            contact_text_of(outside, End::destination) + " @" + outside.contacts);
 }
@@ -91,93 +94,98 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
         .destination_translated()
         .jump(sent_on)
         .add_to(batch, "ct status dnat jump sent-on");
-    Rule(sent_on)
-        .meta(NFT_META_IIFNAME)
-        .in(sets::wans)
-        .meta(NFT_META_L4PROTO)
-        .in_anonymous(delivered_protocols)
-        .meta(NFT_META_L4PROTO, Register::first)
-        .original(NFT_CT_PROTO_DST, Register::second)
-        .delete_from_set(sets::undelivered)
-        .add_to(batch,
-                "iifname @wans meta l4proto { tcp, udp } "
-                "delete @undelivered { meta l4proto . ct original proto-dst }");
+    for (const auto& outside : families_of(shape)) {
+        Rule delivered(sent_on);
+        if (shape.nat66) delivered.of(outside.family);
+        delivered.meta(NFT_META_IIFNAME)
+            .in(sets::wans)
+            .meta(NFT_META_L4PROTO)
+            .in_anonymous(outside.family == Family::ipv4 ? delivered_protocols
+                                                         : nat66_delivered_protocols)
+            .meta(NFT_META_L4PROTO, Register::first)
+            .original_port(End::destination, Register::second)
+            .delete_from_set(outside.undelivered)
+            .add_to(batch, "iifname @wans meta l4proto { tcp, udp } delete @" +
+                               std::string(outside.undelivered) +
+                               " { meta l4proto . ct original proto-dst }");
+    }
     // Ours, from one host to another: the sender shows its address and port outside (REQ-9a).
     // Interfaces do not tell, as with br_netfilter both are the bridge's ports.
     for (const auto& outside : kinds_of(shape)) {
+        const auto family = outside.family;
+        const auto header = header_of(outside);
         Rule ours(sent_on);
-        ours.ipv4()
-            .original(NFT_CT_DST_IP, Register::first)
-            .in(sets::wan_addresses)
-            .ipv4_address(End::source)
-            .in(sets::nat_sources)
+        ours.of(family)
+            .original_address(family, End::destination, Register::first)
+            .in(outside.wan_addresses)
+            .address(family, End::source)
+            .in(outside.nat_sources)
             .meta(NFT_META_L4PROTO)
             .in_anonymous(outside.hairpin_protocols)
             .meta(NFT_META_L4PROTO, Register::first);
-        if (outside.fixed) ours.original(NFT_CT_DST_IP, Register::second);
-        ours.original(NFT_CT_PROTO_DST, outside.fixed ? Register::third : Register::second)
+        if (outside.fixed) ours.original_address(family, End::destination, Register::second);
+        ours.original_port(End::destination, outside.fixed ? Register::third : Register::second)
             .in(outside.sets.ports)
             .meta(NFT_META_OIFNAME)
             .not_in(sets::wans)
-            .go_to(hairpin)
-            .add_to(batch,
-                    "ct original ip daddr @wan-addresses ip saddr @nat-sources "
-                    "meta l4proto { tcp, udp } meta l4proto . " +
-                        std::string(outside.fixed ? "ct original ip daddr . " : "") +
-                        "ct original proto-dst @" + outside.sets.ports +
-                        " oifname != @wans goto hairpin");
+            .go_to(outside.hairpin)
+            .add_to(batch, "ct original " + header + " daddr @" + outside.wan_addresses + " " +
+                               header + " saddr @" + outside.nat_sources +
+                               " meta l4proto { tcp, udp } meta l4proto . " +
+                               (outside.fixed ? "ct original ip daddr . " : "") +
+                               "ct original proto-dst @" + outside.sets.ports +
+                               " oifname != @wans goto " + outside.hairpin);
     }
+}
 
-    if (shape.fixed) {
-        Rule(hairpin)
-            .ipv4()
-            .meta(NFT_META_L4PROTO, Register::first)
-            .ipv4_address(End::source, Register::second)
-            .port(End::source, Register::third)
-            .map(sets::fixed, Register::fifth)
+// One host to another through the WAN's address: both see each other as from outside.
+void add_hairpin_rules(netlink::Batch& batch, const Shape& shape, const Outside& outside) {
+    const auto family = outside.family;
+    const bool ipv4 = family == Family::ipv4;
+    const auto snat = "snat " + header_of(outside) + " to ";
+    const auto same_address = "ct original " + header_of(outside) + " daddr";
+    if (ipv4 && shape.fixed) {
+        Rule fixed(outside.hairpin);
+        load_inside(fixed.ipv4(), family)
+            .map(sets::fixed, value_register(family))
             .meta(NFT_META_L4PROTO)
             .in_anonymous(fixed_hairpin_owner_protocols)
-            .snat_ipv4_to_place(Register::fifth, Register::sixth)
-            .add_to(batch,
-                    "meta l4proto { tcp, udp } snat ip to "
-                    "meta l4proto . ip saddr . th sport map @fixed");
+            .snat_to_place(family, value_register(family))
+            .add_to(batch, "meta l4proto { tcp, udp } " + snat + inside_text(family) + " map @" +
+                               sets::fixed);
     }
-    Rule(hairpin)
-        .ipv4()
-        .meta(NFT_META_L4PROTO, Register::first)
-        .ipv4_address(End::source, Register::second)
-        .port(End::source, Register::third)
-        .map(sets::exact, Register::fifth)
+    Rule owner(outside.hairpin);
+    load_inside(owner.of(family), family)
+        .map(outside.sets.exact, value_register(family))
         .meta(NFT_META_L4PROTO)
-        .in_anonymous(hairpin_owner_protocols)
-        .original(NFT_CT_DST_IP, Register::first)
-        .snat_ipv4_to(Register::first, Register::fifth)
-        .add_to(batch,
-                "meta l4proto { tcp, udp } snat ip to "
-                "ct original ip daddr:meta l4proto . ip saddr . th sport map @exact");
+        .in_anonymous(ipv4 ? hairpin_owner_protocols : nat66_hairpin_owner_protocols)
+        .original_address(family, End::destination, Register::first)
+        .snat_to(family, Register::first, value_register(family))
+        .add_to(batch, "meta l4proto { tcp, udp } " + snat + same_address + ":" +
+                           inside_text(family) + " map @" + outside.sets.exact);
     for (const auto& [set, id] : ports_of_others(
-             shape,
-             {hairpin_displaced_protocols, hairpin_own_protocols, hairpin_bound_protocols})) {
-        Rule(hairpin)
+             shape, family,
+             {hairpin_displaced_protocols, hairpin_own_protocols, hairpin_bound_protocols,
+              nat66_hairpin_displaced_protocols, nat66_hairpin_own_protocols})) {
+        Rule(outside.hairpin)
             .meta(NFT_META_L4PROTO, Register::first)
             .port(End::source, Register::second)
             .in(set)
-            .ipv4()
+            .of(family)
             .meta(NFT_META_L4PROTO)
             .in_anonymous(id)
             .counter(counters::displaced)
-            .original(NFT_CT_DST_IP, Register::third)
-            .snat_ipv4_to(shape.pool)
+            .original_address(family, End::destination, Register::third)
+            .snat_to(family, shape.pool)
             .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
-                               " meta l4proto { tcp, udp } counter name \"displaced\" snat ip to "
-                               "ct original ip daddr:" +
-                               to_text(shape.pool));
+                               " meta l4proto { tcp, udp } counter name \"displaced\" " + snat +
+                               same_address + ":" + to_text(shape.pool));
     }
-    Rule(hairpin)
-        .ipv4()
-        .original(NFT_CT_DST_IP, Register::first)
-        .snat_ipv4_to(Register::first)
-        .add_to(batch, "snat ip to ct original ip daddr");
+    Rule(outside.hairpin)
+        .of(family)
+        .original_address(family, End::destination, Register::first)
+        .snat_to(family, Register::first)
+        .add_to(batch, snat + same_address);
 }
 
 // What reaches the gateway itself on a host's port was not asked for; confirmed in conntrack it
@@ -190,14 +198,16 @@ void add_unsolicited_rules(netlink::Batch& batch, const Outside& outside) {
         .in(outside.sets.ports)
         .meta(NFT_META_IIFNAME)
         .in(sets::wans);
-    if (!outside.fixed) rule.ipv4();
-    rule.ipv4_address(End::destination)
-        .in(sets::wan_addresses)
+    if (!outside.fixed) rule.of(outside.family);
+    rule.address(outside.family, End::destination)
+        .in(outside.wan_addresses)
         .new_flow()
         .counter(counters::unsolicited)
         .verdict(NF_DROP)
         .add_to(batch, text_of(outside, End::destination) + " @" + outside.sets.ports +
-                           " iifname @wans ip daddr @wan-addresses ct state == new "
+                           " iifname @wans " + header_of(outside) + " daddr @" +
+                           outside.wan_addresses +
+                           " ct state == new "
                            "counter name \"unsolicited\" drop");
 }
 
@@ -206,6 +216,7 @@ void add_unsolicited_rules(netlink::Batch& batch, const Outside& outside) {
 void add_inbound_rules(netlink::Batch& batch, const Shape& shape) {
     for (const auto& outside : kinds_of(shape)) add_to_owner_rules(batch, shape, outside);
     add_sent_on_rules(batch, shape);
+    for (const auto& outside : families_of(shape)) add_hairpin_rules(batch, shape, outside);
     for (const auto& outside : kinds_of(shape)) add_unsolicited_rules(batch, outside);
 }
 

@@ -6,26 +6,15 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "flow.hpp"
-#include "ipv6_flow.hpp"
 #include "netlink/socket.hpp"
 
 namespace porthole::nft {
 namespace {
 
-FlowEnd end_of(const Place& place) { return {place.address.v4_value(), place.port.value()}; }
-
-std::optional<Place> place_of(const FlowEnd& end) {
-    const auto port = Port::from(end.port);
-    return port ? std::optional(Place{Address::v4(end.address), *port}) : std::nullopt;
-}
-
-std::optional<TrackedFlow> tracked(const Flow& flow) {
-    const auto source = place_of(flow.original.source);
-    const auto destination = place_of(flow.original.destination);
-    const auto remote = place_of(flow.reply.source);
-    const auto shown = place_of(flow.reply.destination);
-    if (!source || !destination || !remote || !shown) return std::nullopt;
-    return TrackedFlow{*source, *destination, *remote, *shown, flow.seen_reply};
+template <typename Bits>
+std::optional<TrackedFlow> decode(const nlmsghdr* message) {
+    const auto flow = decode_flow<Bits>(message);
+    return flow ? to_tracked(*flow) : std::nullopt;
 }
 
 }  // namespace
@@ -42,21 +31,15 @@ std::optional<TrackedFlow> KernelTracer::flow_of(Protocol protocol, const Place&
     netlink::Batch batch;
     batch.add("find a flow in conntrack", conntrack_type(IPCTNL_MSG_CT_GET), 0,
               [&](nlmsghdr* message) {
-                  if (ipv4) {
-                      put_conntrack_header(message);
-                      put_tuple(message, protocol, {end_of(source), end_of(destination)});
-                  } else {
-                      put_ipv6_conntrack_header(message);
-                      put_ipv6_tuple(message, protocol, source, destination);
-                  }
+                  put_conntrack_header(message, source.address.family());
+                  put_tuple(message, protocol, source.address, source.port.value(),
+                            destination.address, destination.port.value());
               });
     std::optional<TrackedFlow> found;
     try {
         conntrack_.execute(std::move(batch).finalize(), [&](const nlmsghdr* answer) {
-            if (!ipv4) {
-                if (const auto flow = decode_ipv6_flow(answer)) found = flow->ends;
-            } else if (const auto flow = decode_flow(answer)) {
-                found = tracked(*flow);
+            if (auto flow = ipv4 ? decode<Ipv4Bits>(answer) : decode<Ipv6Bits>(answer)) {
+                found = *std::move(flow);
             }
         });
     } catch (const netlink::BatchFailure& failure) {

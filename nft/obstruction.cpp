@@ -80,8 +80,8 @@ std::optional<std::string> decode_forward_policy(const nlmsghdr* message) {
 
 }  // namespace
 
-std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection) {
-    return list_waiting(connection, sets::undelivered, decode_port);
+std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection, const char* set) {
+    return list_waiting(connection, set, decode_port);
 }
 
 std::vector<Endpoint> list_undelivered_pinholes(netlink::Connection& connection) {

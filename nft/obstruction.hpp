@@ -9,9 +9,9 @@
 
 namespace porthole::nft {
 
-/// The ports that packets were sent on for a while ago, and none of them got through. Throws
-/// KernelFailure.
-std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection);
+/// The ports that packets were sent on for a while ago, and none of them got through, as one of the
+/// sets has them. Throws KernelFailure.
+std::vector<ProtocolPort> list_undelivered(netlink::Connection& connection, const char* set);
 
 /// The pinholes that somebody was let in for a while ago, and nothing got through. Throws
 /// KernelFailure.

@@ -154,6 +154,12 @@ Rule& Rule::original(nft_ct_keys what, Register to) {
     return *this;
 }
 
+Rule& Rule::original_address(Family family, End end, Register to) {
+    const bool source = end == End::source;
+    if (family == Family::ipv4) return original(source ? NFT_CT_SRC_IP : NFT_CT_DST_IP, to);
+    return original(source ? NFT_CT_SRC_IP6 : NFT_CT_DST_IP6, to);
+}
+
 Rule& Rule::destination_translated() {
     auto* load = append("ct");
     nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, NFT_CT_STATUS);
@@ -246,35 +252,37 @@ Rule& Rule::masquerade_to(const PortRange& ports) {
     return masquerade_to_ports(Register::first, Register::second);
 }
 
-nftnl_expr* Rule::translate_ipv4(nft_nat_types type, Register address) {
+nftnl_expr* Rule::translate(nft_nat_types type, Family family, Register address) {
     auto* expression = append("nat");
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_TYPE, type);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_FAMILY, NFPROTO_IPV4);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_FAMILY,
+                       family == Family::ipv4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_ADDR_MIN, number(address));
     return expression;
 }
 
-Rule& Rule::snat_ipv4_to(Register address) {
-    translate_ipv4(NFT_NAT_SNAT, address);
+Rule& Rule::snat_to(Family family, Register address) {
+    translate(NFT_NAT_SNAT, family, address);
     return *this;
 }
 
-Rule& Rule::snat_ipv4_to(Register address, Register first, Register last) {
-    auto* expression = translate_ipv4(NFT_NAT_SNAT, address);
+Rule& Rule::snat_to(Family family, Register address, Register first, Register last) {
+    auto* expression = translate(NFT_NAT_SNAT, family, address);
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN, number(first));
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MAX, number(last));
     nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
     return *this;
 }
 
-Rule& Rule::snat_ipv4_to(const PortRange& ports) {
+Rule& Rule::snat_to(Family family, const PortRange& ports) {
     load(ports);
-    return snat_ipv4_to(Register::third, Register::first, Register::second);
+    return snat_to(family, Register::third, Register::first, Register::second);
 }
 
-Rule& Rule::translate_ipv4_to_place(nft_nat_types type, Register address, Register port) {
-    auto* expression = translate_ipv4(type, address);
-    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN, number(port));
+Rule& Rule::translate_to_place(nft_nat_types type, Family family, Register address) {
+    auto* expression = translate(type, family, address);
+    nftnl_expr_set_u32(expression, NFTNL_EXPR_NAT_REG_PROTO_MIN,
+                       number(behind_address(family, address)));
     return *this;
 }
 

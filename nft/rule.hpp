@@ -8,6 +8,7 @@
 #include <libnftnl/rule.h>
 
 #include "message.hpp"
+#include "types/address.hpp"
 #include "types/port.hpp"
 
 namespace porthole::nft {
@@ -20,8 +21,18 @@ enum class Register : std::uint32_t {
     fourth = NFT_REG32_03,
     fifth = NFT_REG32_04,  ///< the first one that an interface name does not reach
     sixth = NFT_REG32_05,  ///< behind a protocol and an IPv6 address
+    seventh = NFT_REG32_06,
     tenth = NFT_REG32_09,  ///< behind a protocol and two of them
 };
+
+/// The first register behind an address that begins in this one.
+constexpr Register behind_address(Family family, Register where) {
+    return Register{static_cast<std::uint32_t>(where) + (family == Family::ipv4 ? 1U : 4U)};
+}
+/// The next one.
+constexpr Register behind(Register where) {
+    return Register{static_cast<std::uint32_t>(where) + 1};
+}
 
 /// Which end of a packet a field belongs to.
 enum class End : std::uint8_t { source, destination };
@@ -40,6 +51,7 @@ class Rule {
     Rule& ipv4() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV4, 1); }
     /// meta nfproto ipv6: the same for `ip6`.
     Rule& ipv6() { return meta_is(NFT_META_NFPROTO, NFPROTO_IPV6, 1); }
+    Rule& of(Family family) { return family == Family::ipv4 ? ipv4() : ipv6(); }
     /// meta l4proto PROTOCOL, which leaves the protocol in the first register.
     Rule& protocol_is(Protocol protocol) {
         return meta_is(NFT_META_L4PROTO, static_cast<std::uint32_t>(protocol), 1);
@@ -48,6 +60,9 @@ class Rule {
     Rule& ipv4_address(End end, Register to = Register::first);
     /// ip6 saddr or ip6 daddr, into four registers from this one on.
     Rule& ipv6_address(End end, Register to);
+    Rule& address(Family family, End end, Register to = Register::first) {
+        return family == Family::ipv4 ? ipv4_address(end, to) : ipv6_address(end, to);
+    }
     /// th sport or th dport, into a register.
     Rule& port(End end, Register to);
     /// th sport FIRST-LAST or th dport FIRST-LAST
@@ -63,8 +78,12 @@ class Rule {
     Rule& map(const char* map, Register to);
     /// ct state == new: a packet of a flow that was never replied to, in its original direction.
     Rule& new_flow();
-    /// ct original ip saddr, ip daddr, proto-src or proto-dst, into a register.
-    Rule& original(nft_ct_keys key, Register to);
+    /// ct original proto-src or proto-dst, into a register.
+    Rule& original_port(End end, Register to) {
+        return original(end == End::source ? NFT_CT_PROTO_SRC : NFT_CT_PROTO_DST, to);
+    }
+    /// ct original ip saddr, ip6 saddr, ip daddr or ip6 daddr, into registers from this one on.
+    Rule& original_address(Family family, End end, Register to);
     /// ct status dnat
     Rule& destination_translated();
     /// counter name "NAME"
@@ -92,20 +111,20 @@ class Rule {
     Rule& masquerade_to_port(Register port);
     /// masquerade to :FIRST-LAST
     Rule& masquerade_to(const PortRange& ports);
-    /// snat ip to ADDRESS, being in a register.
-    Rule& snat_ipv4_to(Register address);
+    /// snat ip to ADDRESS or snat ip6 to ADDRESS, which begins in this register.
+    Rule& snat_to(Family family, Register address);
     /// snat ip to ADDRESS:PORT, both being in registers.
-    Rule& snat_ipv4_to(Register address, Register port) {
-        return snat_ipv4_to(address, port, port);
+    Rule& snat_to(Family family, Register address, Register port) {
+        return snat_to(family, address, port, port);
     }
     /// snat ip to ADDRESS:FIRST-LAST, the address being in the third register.
-    Rule& snat_ipv4_to(const PortRange& ports);
-    /// snat ip to ADDRESS . PORT, or dnat, both being in registers.
-    Rule& snat_ipv4_to_place(Register address, Register port) {
-        return translate_ipv4_to_place(NFT_NAT_SNAT, address, port);
+    Rule& snat_to(Family family, const PortRange& ports);
+    /// snat ip to ADDRESS . PORT, or dnat, the port being in the register behind the address.
+    Rule& snat_to_place(Family family, Register address) {
+        return translate_to_place(NFT_NAT_SNAT, family, address);
     }
-    Rule& dnat_ipv4_to_place(Register address, Register port) {
-        return translate_ipv4_to_place(NFT_NAT_DNAT, address, port);
+    Rule& dnat_to_place(Family family, Register address) {
+        return translate_to_place(NFT_NAT_DNAT, family, address);
     }
 
     /// Appends the rule to its chain. `text` is how nft writes it.
@@ -118,10 +137,11 @@ class Rule {
     Rule& update_set(nft_dynset_ops operation, const char* set, Register from);
     Rule& lookup(const char* set, std::uint32_t set_id, bool inverted);
     nftnl_expr* append(const char* name);
-    nftnl_expr* translate_ipv4(nft_nat_types type, Register address);
-    Rule& translate_ipv4_to_place(nft_nat_types type, Register address, Register port);
+    Rule& original(nft_ct_keys key, Register to);
+    nftnl_expr* translate(nft_nat_types type, Family family, Register address);
+    Rule& translate_to_place(nft_nat_types type, Family family, Register address);
     void load(const PortRange& ports);  // into the first two registers
-    Rule& snat_ipv4_to(Register address, Register first, Register last);
+    Rule& snat_to(Family family, Register address, Register first, Register last);
     Rule& masquerade_to_ports(Register first, Register last);
     Rule& compare(nft_cmp_ops operation, std::uint32_t value, std::size_t bytes);
 

@@ -218,6 +218,71 @@ constexpr std::array fixed_set_descriptions{
                    .timeout_ms = milliseconds(contact_lifetime)},
 };
 
+// For tables that translate IPv6.
+constexpr std::array nat66_set_descriptions{
+    // map nat66 { type inet_proto . ipv6_addr . inet_service : inet_service }
+    SetDescription{.name = sets::nat66,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv6_addr, DataType::inet_service}),
+                   .key_length = 24,
+                   .flags = NFT_SET_MAP,
+                   .data_type = service,
+                   .data_length = 2},
+    // set nat66-flows { type inet_proto . ipv6_addr . inet_service . inet_service }
+    SetDescription{.name = sets::nat66_flows,
+                   .key_type = joined_types({DataType::inet_proto, DataType::ipv6_addr,
+                                             DataType::inet_service, DataType::inet_service}),
+                   .key_length = 28},
+    // map nat66-owners { type inet_proto . inet_service : ipv6_addr . inet_service }
+    SetDescription{.name = sets::nat66_owners,
+                   .key_type = joined_types({DataType::inet_proto, DataType::inet_service}),
+                   .key_length = 8,
+                   .flags = NFT_SET_MAP,
+                   .data_type = joined_types({DataType::ipv6_addr, DataType::inet_service}),
+                   .data_length = 20},
+    port_set(sets::nat66_ports, 0),
+    port_set(sets::nat66_endpoint_independent, 0),
+    port_set(sets::nat66_without_contacts, 0),
+    // set nat66-contacts { type inet_proto . ipv6_addr . inet_service; flags dynamic,timeout; … }
+    SetDescription{.name = sets::nat66_contacts,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv6_addr, DataType::inet_service}),
+                   .key_length = 24,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = most_contacts,
+                   .timeout_ms = milliseconds(contact_lifetime)},
+    // set nat66-undelivered { type inet_proto . inet_service; flags dynamic,timeout; … }
+    SetDescription{.name = sets::nat66_undelivered,
+                   .key_type = joined_types({DataType::inet_proto, DataType::inet_service}),
+                   .key_length = 8,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = all_ports,
+                   .timeout_ms = milliseconds(undelivered_lifetime)},
+    // set nat66-learners { type ipv6_addr; flags dynamic,timeout; … }
+    SetDescription{.name = sets::nat66_learners,
+                   .key_type = joined_types({DataType::ipv6_addr}),
+                   .key_length = 16,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = 65536,
+                   .timeout_ms = milliseconds(contact_lifetime)},
+    // set ipv6-nat-sources { type ipv6_addr; flags interval }
+    SetDescription{sets::ipv6_nat_sources, joined_types({DataType::ipv6_addr}), 16,
+                   NFT_SET_INTERVAL},
+    // set ipv6-wan-addresses { type ipv6_addr }
+    SetDescription{.name = sets::ipv6_wan_addresses,
+                   .key_type = joined_types({DataType::ipv6_addr}),
+                   .key_length = 16,
+                   .size = most_wan_addresses},
+    // set ipv6-collided { type inet_proto . ipv6_addr . inet_service; flags dynamic,timeout; … }
+    SetDescription{.name = sets::ipv6_collided,
+                   .key_type = joined_types(
+                       {DataType::inet_proto, DataType::ipv6_addr, DataType::inet_service}),
+                   .key_length = 24,
+                   .flags = NFT_SET_EVAL | NFT_SET_TIMEOUT,
+                   .size = 65536,
+                   .timeout_ms = 30'000},
+};
+
 constexpr SetDescription pinhole_set(const char* name) {
     return {.name = name,
             .key_type =
@@ -285,6 +350,12 @@ constexpr std::array chain_descriptions{
 constexpr std::array fixed_chain_descriptions{
     ChainDescription{chains::fixed_learning, nullptr, 0, 0},
     ChainDescription{chains::fixed_inbound, nullptr, 0, 0},
+};
+
+constexpr std::array nat66_chain_descriptions{
+    ChainDescription{chains::nat66_learning, nullptr, 0, 0},
+    ChainDescription{chains::nat66_inbound, nullptr, 0, 0},
+    ChainDescription{chains::nat66_hairpin, nullptr, 0, 0},
 };
 
 constexpr std::array pinhole_chain_descriptions{
@@ -387,6 +458,17 @@ void add_counter(netlink::Batch& batch, const char* name, std::uint64_t packets)
         [&counter](nlmsghdr* message) { nftnl_obj_nlmsg_build_payload(message, counter.get()); });
 }
 
+// Rules for others speak of them, too.
+void add_pinhole_sets(netlink::Batch& batch, const Shape& shape) {
+    add_sets(batch, pinhole_set_descriptions, shape.capacity);
+    add_protocol_sets(batch, let_in_protocols, end_of_pinhole_protocol_sets);
+}
+
+void add_pinhole_chains(netlink::Batch& batch, const Shape& shape) {
+    for (const auto& chain : pinhole_chain_descriptions) add_chain(batch, chain);
+    add_pinhole_rules(batch, shape);
+}
+
 }  // namespace
 
 std::size_t count_fixed(std::span<const Mapping> mappings) {
@@ -403,9 +485,11 @@ Shape shape_for(const Firewall& firewall, bool timeouts) {
     return {.pool = scope.pool,
             .masquerades = !scope.masquerade_wans.empty(),
             .exempts = !scope.exempt.empty(),
-            .pinholes = !firewall.pinholes.empty(),
+            .pinholes = !firewall.pinholes.empty() || scope.watches_moves,
             .fixed = count_fixed(firewall.mappings) != 0,
+            .nat66 = !scope.ipv6_nat_sources.empty(),
             .watched = scope.watched,
+            .watches_moves = scope.watches_moves,
             .capacity = reserved <= usual_capacity && few_watched ? usual_capacity : any_number,
             .udp_timeout = timeouts ? std::optional(scope.udp_timeout) : std::nullopt};
 }
@@ -424,17 +508,21 @@ void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallC
         add_protocol_sets(batch, fixed_protocols, end_of_fixed_protocol_sets);
         for (const auto& chain : fixed_chain_descriptions) add_chain(batch, chain);
     }
+    if (shape.nat66) {
+        add_sets(batch, nat66_set_descriptions, shape.capacity);
+        add_protocol_sets(batch, nat66_protocols, end_of_nat66_protocol_sets);
+        for (const auto& chain : nat66_chain_descriptions) add_chain(batch, chain);
+    }
+    if (shape.pinholes) add_pinhole_sets(batch, shape);
     for (const auto& chain : chain_descriptions) add_chain(batch, chain);
     add_outbound_rules(batch, shape);
     add_inbound_rules(batch, shape);
-    if (shape.pinholes) add_pinhole_skeleton(batch, shape);
+    if (shape.pinholes) add_pinhole_chains(batch, shape);
 }
 
 void add_pinhole_skeleton(netlink::Batch& batch, const Shape& shape) {
-    add_sets(batch, pinhole_set_descriptions, shape.capacity);
-    add_protocol_sets(batch, let_in_protocols, end_of_pinhole_protocol_sets);
-    for (const auto& chain : pinhole_chain_descriptions) add_chain(batch, chain);
-    add_pinhole_rules(batch, shape);
+    add_pinhole_sets(batch, shape);
+    add_pinhole_chains(batch, shape);
 }
 
 }  // namespace porthole::nft

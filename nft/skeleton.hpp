@@ -26,7 +26,9 @@ struct Shape {
     bool exempts = false;                             ///< some destinations are never translated
     bool pinholes = false;                            ///< has sets and rules for IPv6 hosts
     bool fixed = false;                               ///< the same for fixed external addresses
+    bool nat66 = false;                               ///< the same for IPv6 that is translated
     std::optional<PortRange> watched = std::nullopt;  ///< UDP; new flows from there are logged
+    bool watches_moves = false;  ///< so are an owner's from addresses that NAT66 does not show
     std::uint32_t capacity = 0;  ///< how many mappings and pinholes there is room for
     /// Of reserved ports' flows; nothing: the kernel has no timeouts of flows' own.
     std::optional<std::chrono::seconds> udp_timeout = std::nullopt;

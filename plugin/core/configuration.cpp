@@ -24,16 +24,17 @@ struct TextForm<std::filesystem::path> {
 namespace {
 
 // What nat.ipv6 says.
-struct Ipv6Treatment {};
+enum class Ipv6Treatment : std::uint8_t { pinholes, nat66 };
 
 }  // namespace
 
 template <>
 struct TextForm<Ipv6Treatment> {
-    static constexpr std::string_view allowed =
-        "\"pinholes\": this version does not translate IPv6";
+    static constexpr std::string_view allowed = "\"pinholes\" or \"nat66\"";
     static std::optional<Ipv6Treatment> parse(std::string_view text) {
-        return text == "pinholes" ? std::optional(Ipv6Treatment{}) : std::nullopt;
+        if (text == "pinholes") return Ipv6Treatment::pinholes;
+        if (text == "nat66") return Ipv6Treatment::nat66;
+        return std::nullopt;
     }
 };
 
@@ -246,10 +247,14 @@ void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
     if (nat == nullptr) return;
     reader.only(*nat, "nat", {"masquerade", "ipv6", "udp-timeout", "pool", "sources", "exempt"});
     reader.boolean(*nat, "nat", "masquerade", result.masquerade);
-    reader.text<Ipv6Treatment>(*nat, "nat", "ipv6");
+    result.nat66 = reader.text<Ipv6Treatment>(*nat, "nat", "ipv6") == Ipv6Treatment::nat66;
     const auto not_ipv4 = [](const Network& network) {
         if (network.address().family() == Family::ipv4) return std::string();
         return fmt::format("invalid \"{}\": expected an IPv4 network", to_text(network));
+    };
+    const auto not_translated = [&](const Network& network) {
+        auto problem = result.nat66 ? std::string() : not_ipv4(network);
+        return problem.empty() ? problem : problem + "; IPv6 ones take nat.ipv6 = \"nat66\"";
     };
     result.pool = reader.text<PortRange>(*nat, "nat", "pool").value_or(result.pool);
     // RFC 4787 REQ-5: not less than two minutes.
@@ -259,7 +264,7 @@ void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
             reader.number(*nat, "nat", "udp-timeout", most_seconds, least_seconds)) {
         result.udp_timeout = std::chrono::seconds(*timeout);
     }
-    result.nat_sources = reader.list<Network>(*nat, "nat", "sources", not_ipv4);
+    result.nat_sources = reader.list<Network>(*nat, "nat", "sources", not_translated);
     if (result.nat_sources && result.nat_sources->empty()) result.nat_sources.reset();
     result.nat_exempt =
         reader.list<Network>(*nat, "nat", "exempt", not_ipv4).value_or(std::vector<Network>{});
@@ -314,7 +319,8 @@ void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
     limit("limit-per-mac", claims.limit_per_mac);
 }
 
-std::optional<StaticReservation> read_reservation(Reader& reader, const toml::table& table,
+std::optional<StaticReservation> read_reservation(Reader& reader, bool nat66,
+                                                  const toml::table& table,
                                                   const std::string& path) {
     reader.only(
         table, path,
@@ -330,18 +336,18 @@ std::optional<StaticReservation> read_reservation(Reader& reader, const toml::ta
     const auto external_address = reader.text<ExternalAddress>(table, path, "external-address");
     const auto filtering = reader.text<Filtering>(table, path, "filtering");
     const auto comment = reader.text<Comment>(table, path, "comment");
-    const bool as_it_is = host && protocol && port && !is_translated({*host, *protocol, *port});
+    const bool ipv6 = host && protocol && port && is_ipv6({*host, *protocol, *port});
     const auto fail = [&](const char* key, const std::string& given, const std::string& expected) {
         reader.fail(table.get(key)->source().begin, Reader::join(path, key),
-                    fmt::format("invalid {}: expected {}: what IPv6 hosts send is not translated",
-                                given, expected));
+                    fmt::format("invalid {}: expected {}", given, expected));
     };
-    if (as_it_is && external_port && external_port != port) {
-        fail("external-port", to_text(*external_port), to_text(*port) + ", the port inside");
+    if (ipv6 && !nat66 && external_port && external_port != port) {
+        fail("external-port", to_text(*external_port),
+             to_text(*port) + ", the port inside: what IPv6 hosts send is not translated");
         return std::nullopt;
     }
-    if (as_it_is && external_address && !external_address->is_any()) {
-        fail("external-address", to_text(*external_address), "\"any\"");
+    if (ipv6 && external_address && !external_address->is_any()) {
+        fail("external-address", to_text(*external_address), "\"any\" for an IPv6 host");
         return std::nullopt;
     }
     const bool wrong_external_port = !external_port && table.contains("external-port");
@@ -384,7 +390,7 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
             reader.mistyped(entry, path, "a table");
             continue;
         }
-        const auto row = read_reservation(reader, *table, path);
+        const auto row = read_reservation(reader, result.nat66, *table, path);
         if (!row) continue;
         const auto at = entry.source().begin;
         const auto [same, new_endpoint] = endpoints.emplace(row->internal, at.line);
@@ -395,7 +401,7 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
         }
         const auto protocol = row->internal.protocol;
         result.reservations.push_back(*row);
-        if (!is_translated(row->internal)) continue;
+        if (is_ipv6(row->internal)) continue;  // who shows what is up to the LANs' networks
         const auto taken = take({protocol, row->external_port, row->external_address}, at.line);
         if (new_endpoint && taken) {
             reader.fail(at, Reader::join(path, "external-port"),

@@ -18,12 +18,21 @@ struct Meaning {
         const bool claimed = row.origin == Origin::automatic;
         const auto* host = std::get_if<Address>(&row.internal.host);
         const auto& [key, protocol, port] = row.internal;
-        if (!is_translated(row.internal)) {
-            pinholes.push_back({protocol, *host, port, row.filtering});
-            return;
-        }
+        // Those that NAT66 translates, too: nobody gets around it to them.
         for (const auto& address : row.ipv6_addresses) {
             pinholes.push_back({protocol, address, port, row.filtering});
+        }
+        if (row.nat66) {
+            mappings.push_back({.protocol = protocol,
+                                .host = nat66_host(row),
+                                .internal_port = port,
+                                .external_port = row.external_port,
+                                .filtering = row.filtering,
+                                .family = Family::ipv6});
+        }
+        if (is_ipv6(row.internal)) {
+            pinholes.push_back({protocol, *host, port, row.filtering});
+            return;
         }
         mappings.push_back({protocol, host != nullptr ? std::optional(*host) : row.address, port,
                             row.external_port, claimed, row.filtering, row.external_address});
@@ -100,7 +109,9 @@ FirewallDifference difference(const Firewall& from, const Firewall& to) {
             set_difference(from.scope.wan_addresses, to.scope.wan_addresses),
             set_difference(from.scope.own_ports, to.scope.own_ports),
             set_difference(from.mappings, to.mappings),
-            set_difference(from.pinholes, to.pinholes)};
+            set_difference(from.pinholes, to.pinholes),
+            set_difference(from.scope.ipv6_nat_sources, to.scope.ipv6_nat_sources),
+            set_difference(from.scope.ipv6_wan_addresses, to.scope.ipv6_wan_addresses)};
 }
 
 }  // namespace porthole

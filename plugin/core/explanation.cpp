@@ -69,12 +69,24 @@ class Trace {
         say("It leaves through {}, a WAN.", result_.interface);
         if (follows_flow()) return result_;
         say("Conntrack has no such flow yet, so the rules decide.");
-        is_ipv4() ? translate() : leave_as_it_is();
+        is_translated() ? translate() : leave_as_it_is();
         return result_;
     }
 
   private:
     [[nodiscard]] bool is_ipv4() const { return packet_.source.address.family() == Family::ipv4; }
+    // IPv6: where there is NAT66.
+    [[nodiscard]] bool is_translated() const {
+        return is_ipv4() || is_nat_source(scope_, packet_.source.address);
+    }
+    [[nodiscard]] const std::vector<Address>& wan_addresses() const {
+        return is_ipv4() ? scope_.wan_addresses : scope_.ipv6_wan_addresses;
+    }
+    // Whether its owner's port is what the packet is to leave from.
+    [[nodiscard]] bool is_shown() const {
+        if (owner_ == nullptr) return false;
+        return is_ipv4() ? in_force(*owner_) : nat66_host(*owner_) == packet_.source.address;
+    }
     template <typename... Values>
     void say(fmt::format_string<Values...> format, Values&&... values) {
         result_.steps.push_back(fmt::format(format, std::forward<Values>(values)...));
@@ -101,13 +113,13 @@ class Trace {
             to_text(flow->source), to_text(flow->destination),
             flow->answered ? "" : " (not answered)",
             to_text(own ? flow->shown : flow->destination));
-        if (owner_ != nullptr && own && is_ipv4()) judge_flow(*flow);
+        if (owner_ != nullptr && own && is_translated()) judge_flow(*flow);
         end(Verdict::follows_flow);
         return true;
     }
 
     void judge_flow(const TrackedFlow& flow) {
-        if (std::ranges::count(scope_.wan_addresses, flow.shown.address) == 0) {
+        if (std::ranges::count(wan_addresses(), flow.shown.address) == 0) {
             say("It is not translated to an address of a WAN.");
         } else if (flow.shown.port == owner_->external_port && has_right_address(flow)) {
             say("That is the port of {}.", name_of(*owner_));
@@ -115,9 +127,8 @@ class Trace {
             say("Port {} was claimed for it: a flow that works is left alone, and one that is not "
                 "answered is removed at the next look.",
                 to_text(owner_->external_port));
-        } else if (!in_force(*owner_)) {
-            say("{} waits for its external address, {}.", name_of(*owner_),
-                to_text(owner_->external_address));
+        } else if (!is_shown()) {
+            say_why_not_shown();
         } else {
             say("{} is reserved for it: that flow is being removed.", outside_of(*owner_));
         }
@@ -125,12 +136,29 @@ class Trace {
 
     [[nodiscard]] bool has_right_address(const TrackedFlow& flow) const {
         const auto fixed = owner_->external_address.fixed();
-        return !fixed || *fixed == flow.shown.address;
+        return !is_ipv4() || !fixed || *fixed == flow.shown.address;
+    }
+
+    void say_why_not_shown() {
+        const auto other = nat66_host(*owner_);
+        if (is_ipv4()) {
+            say("{} is reserved for it, but no WAN has that address now.", outside_of(*owner_));
+        } else if (other) {
+            say("Port {} is reserved for its host, which sends from {} now; with a new flow of "
+                "this "
+                "address it follows, twice a minute at most.",
+                to_text(owner_->external_port), to_text(*other));
+        } else {
+            say("Port {} is reserved for it, but over IPv6 that belongs to another host: see "
+                "status.",
+                to_text(owner_->external_port));
+        }
     }
 
     void leave_as_it_is() {
-        say("Porthole does not translate IPv6: it leaves from its own address and port, as far as "
-            "other rules leave them alone.");
+        say("Porthole does not translate {}: it leaves from its own address and port, as far as "
+            "other rules leave them alone.",
+            scope_.ipv6_nat_sources.empty() ? "IPv6" : to_text(packet_.source.address));
         result_.external_port = packet_.source.port;
         if (owner_ == nullptr) {
             say("Nobody has reserved port {} of this host: who comes in is up to other rules.",
@@ -156,20 +184,22 @@ class Trace {
                 to_text(packet_.source.address));
             return leave_to_others();
         }
-        if (owner_ != nullptr && in_force(*owner_)) return leave_from_reserved_port();
+        if (is_shown()) return leave_from_reserved_port();
         if (owner_ != nullptr && owner_->origin != Origin::automatic) {
-            say("{} is reserved for it, but no WAN has that address now.", outside_of(*owner_));
+            say_why_not_shown();
         } else if (owner_ != nullptr) {
             say("Port {} was claimed for it, but flows of others still use that: see conflicts.",
                 to_text(owner_->external_port));
         }
         const auto own = ProtocolPort{packet_.protocol, packet_.source.port};
-        const auto* taken = reservations_.find(own.protocol, own.port);
-        if (taken != nullptr && in_force(*taken)) {
+        const auto family = packet_.source.address.family();
+        const auto* taken = reservations_.find(own.protocol, own.port, family);
+        if (taken != nullptr && (!is_ipv4() || in_force(*taken))) {
             say("External port {} belongs to {}.", to_text(own), name_of(*taken));
-            return leave_from_pool("host-ports");
+            return leave_from_pool(is_ipv4() ? "host-ports" : "nat66-ports");
         }
-        if (const auto* bound = reservations_.anybody(own); bound != nullptr && bound != taken) {
+        if (const auto* bound = reservations_.anybody(own);
+            is_ipv4() && bound != nullptr && bound != taken) {
             say("External port {} of {} belongs to {}.", to_text(own),
                 to_text(bound->external_address), name_of(*bound));
             return leave_from_pool("bound-ports");
@@ -178,7 +208,7 @@ class Trace {
             say("The gateway itself has port {}.", to_text(own));
             return leave_from_pool("own-ports");
         }
-        const bool watched = packet_.protocol == Protocol::udp && scope_.watched &&
+        const bool watched = is_ipv4() && packet_.protocol == Protocol::udp && scope_.watched &&
                              scope_.watched->contains(own.port);
         if (watched && owner_ == nullptr) {
             say("Port {} is watched: it may be claimed for the host.", to_text(own));
@@ -197,14 +227,16 @@ class Trace {
 
     void leave_from_reserved_port() {
         const auto port = owner_->external_port;
+        const bool any = !is_ipv4() || owner_->external_address.is_any();
         result_.rule =
-            owner_->external_address.is_any()
-                ? fmt::format("masquerade to :meta l4proto . ip saddr . {} sport map @exact",
-                              to_text(packet_.protocol))
-                : "snat ip to meta l4proto . ip saddr . th sport map @fixed";
+            !is_ipv4() ? "masquerade to :meta l4proto . ip6 saddr . th sport map @nat66"
+            : any      ? fmt::format("masquerade to :meta l4proto . ip saddr . {} sport map @exact",
+                                     to_text(packet_.protocol))
+                       : "snat ip to meta l4proto . ip saddr . th sport map @fixed";
         say("It belongs to {}: it leaves from {} and from no other.", name_of(*owner_),
-            outside_of(*owner_));
-        if (const auto blocking = flow_from(port, owner_->external_address)) {
+            any ? "port " + to_text(port) : outside_of(*owner_));
+        if (const auto blocking =
+                flow_from(port, any ? ExternalAddress() : owner_->external_address)) {
             result_.flow = blocking;
             say("But the flow {} -> {} has that port to this remote: the kernel drops the packet "
                 "until that flow has gone.",
@@ -267,7 +299,8 @@ class Trace {
         if (wan == perimeter_.interfaces.end()) return std::nullopt;
         for (const auto& address : wan->addresses) {
             const bool possible = from.is_any() || from.fixed() == address;
-            if (address.family() != Family::ipv4 || !possible) continue;
+            const bool same_family = address.family() == packet_.source.address.family();
+            if (!same_family || address.is_link_local() || !possible) continue;
             auto found = tracer_.flow_of(packet_.protocol, packet_.destination, {address, port});
             if (found) return found;
         }

@@ -18,11 +18,13 @@ struct Owner {
 std::vector<Outside> outsides(const Reservation& row) {
     const auto& [host, protocol, port] = row.internal;
     std::vector<Outside> result;
-    if (is_translated(row.internal)) {
-        result.push_back({{protocol, row.external_port}, row.external_address.fixed()});
-    } else {
+    if (is_ipv6(row.internal)) {
         result.push_back({{protocol, port}, std::get<Address>(host)});
+    } else {
+        result.push_back({{protocol, row.external_port}, row.external_address.fixed()});
     }
+    // On all of the WANs' IPv6 addresses.
+    if (row.nat66) result.push_back({{protocol, row.external_port}, parse<Address>("", "::")});
     for (const auto& address : row.ipv6_addresses) result.push_back({{protocol, port}, address});
     return result;
 }

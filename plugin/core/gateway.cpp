@@ -25,12 +25,14 @@ std::vector<ReserveRequest> requests_of(const Configuration& configuration) {
     return requests;
 }
 
-// Not of rows whose states alone are others: these follow from what the gateway sees, and come and
-// go with the WANs' addresses however full the disk is.
+// Not of rows of which only that is another which follows from what the gateway sees: it comes and
+// goes with the WANs' addresses however full the disk is.
 bool is_stored(const ReservationDifference& change) {
     if (change.before.size() != change.after.size()) return true;
     return !std::ranges::equal(change.before, change.after, [](auto before, const auto& after) {
         before.state = after.state;
+        before.nat66 = after.nat66;
+        before.nat66_place = after.nat66_place;
         return before == after;
     });
 }
@@ -60,8 +62,8 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
     interfaces_ = interfaces;
     idle_since_ = last_look_ = last_stored_ = clock_();
     perimeter_ = perimeter_for(configuration_, interfaces_);
-    reservations_.set_wan_addresses(perimeter_.scope.wan_addresses);
-    reservations_.apply(reservations_.follow_wans());
+    set_perimeter(perimeter_);
+    reservations_.apply(reservations_.follow_perimeter());
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     expire();
     const auto configured = configured_by(configuration_, perimeter_);
@@ -124,7 +126,7 @@ void Gateway::reload(Configuration configuration) {
     reservations_.set_claim_alternates(configuration.claims.alternates);
     try {
         const auto perimeter = perimeter_for(configuration, interfaces_);
-        reservations_.set_wan_addresses(perimeter.scope.wan_addresses);
+        set_perimeter(perimeter);
         const auto configured = configured_by(configuration, perimeter);
         if (configured.invalid) throw InvalidArgument(joined(configured.refused));
         if (!configured.refused.empty()) {
@@ -134,7 +136,7 @@ void Gateway::reload(Configuration configuration) {
     } catch (...) {
         reservations_.set_pool(old_pool);
         reservations_.set_claim_alternates(old_alternates);
-        reservations_.set_wan_addresses(perimeter_.scope.wan_addresses);
+        set_perimeter(perimeter_);
         throw;
     }
     configuration_ = std::move(configuration);
@@ -152,11 +154,11 @@ ConfiguredDifference Gateway::configured_by(const Configuration& configuration,
 
 void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
     const auto perimeter = perimeter_for(configuration_, interfaces);
-    reservations_.set_wan_addresses(perimeter.scope.wan_addresses);
+    set_perimeter(perimeter);
     try {
-        commit(reservations_.follow_wans(), perimeter);
+        commit(reservations_.follow_perimeter(), perimeter);
     } catch (...) {
-        reservations_.set_wan_addresses(perimeter_.scope.wan_addresses);
+        set_perimeter(perimeter_);
         throw;
     }
     interfaces_ = interfaces;
@@ -195,7 +197,37 @@ std::string Gateway::interface_name(int link_index) const {
     return found != interfaces_.links.end() ? found->name.text() : std::string();
 }
 
+void Gateway::set_perimeter(const Perimeter& perimeter) {
+    reservations_.set_perimeter(perimeter.scope.wan_addresses, perimeter.scope.ipv6_nat_sources);
+}
+
 void Gateway::saw(const Sightings& sightings) {
+    take_in(sightings);
+    follow_senders(sightings);
+}
+
+// A host with several IPv6 addresses begins to send from a new one when it likes (RFC 8981). Flows
+// of the old one end with that, so one that keeps sending from several is followed now and then.
+void Gateway::follow_senders(const Sightings& sightings) {
+    constexpr std::chrono::seconds rest{30};
+    const auto now = clock_();
+    for (const auto& seen : sightings.seen) {
+        if (seen.host.family() == Family::ipv4) continue;
+        const auto change = reservations_.translate({seen.host, seen.protocol, seen.port});
+        if (change.empty()) continue;
+        const auto id = change.after.front().id;
+        const auto last = followed_senders_.find(id);
+        const bool rested =
+            last == followed_senders_.end() || now - last->second >= rest || now < last->second;
+        if (!rested) continue;
+        commit(change);
+        followed_senders_.insert_or_assign(id, now);
+        std::erase_if(followed_senders_,
+                      [this](const auto& entry) { return !reservations_.find(entry.first); });
+    }
+}
+
+void Gateway::take_in(const Sightings& sightings) {
     const auto now = clock_();
     const auto& watched = perimeter_.scope.watched;
     for (const auto& seen : sightings.seen) {
@@ -261,11 +293,14 @@ std::chrono::milliseconds Gateway::look_interval() const {
 
 void Gateway::digest(const Look& look) {
     const auto now = clock_();
-    saw({look.seen, false});
+    take_in({look.seen, false});
     observations_.take(look, now);
     try {
         auto obstruction = firewall_.obstruction();
-        if (!forwards_ipv6_) obstruction.pinholes.clear();
+        if (!forwards_ipv6_) {
+            obstruction.pinholes.clear();
+            obstruction.nat66_ports.clear();
+        }
         observations_.take(std::move(obstruction));
     } catch (const KernelFailure& failure) {
         log::warning("obstruction-unknown", "{}", failure.what());
@@ -335,6 +370,8 @@ Perimeter Gateway::perimeter_for(const Configuration& configuration,
                                  const InterfaceSnapshot& interfaces) const {
     auto perimeter = choose_perimeter(configuration, interfaces);
     perimeter.scope.own_ports = unreserved_own_ports();
+    perimeter.scope.watches_moves =
+        cannot_watch_.empty() && !perimeter.scope.ipv6_nat_sources.empty();
     if (!cannot_watch_.empty()) perimeter.scope.watched.reset();
     return perimeter;
 }
@@ -365,13 +402,16 @@ void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
     std::map<HostKey, std::size_t> of_host;
     for (const auto& [owner, port, remote] : contacts) {
         const auto* row = reservations_.owner({owner.host, owner.protocol, owner.port});
-        const bool translated = owner.host.family() == Family::ipv4;
+        const bool ipv4 = owner.host.family() == Family::ipv4;
+        const bool translated = row != nullptr && (ipv4 || nat66_host(*row) == owner.host);
         const bool wanted = row != nullptr &&
                             (translated ? row->external_port : row->internal.port) == port &&
                             row->filtering == Filtering::address_dependent;
         if (!wanted || of_host[row->internal.host] == most_contacts_of_a_host) continue;
         ++of_host[row->internal.host];
-        const auto at = translated ? row->external_address.fixed() : std::optional(owner.host);
+        const auto at = ipv4         ? row->external_address.fixed()
+                        : translated ? std::nullopt
+                                     : std::optional(owner.host);
         current.push_back({{owner.protocol, port}, remote, at});
     }
     sort_unique(current);
@@ -443,6 +483,7 @@ GatewayStatus Gateway::status() const {
             (count == 1 ? " reservation waits" : " reservations wait") + " for it");
     }
     if (reservations_.has_pinholes()) warn_of_pinholes(status.warnings);
+    if (configuration_.nat66) warn_of_nat66(status.warnings);
     if (!forwards_) {
         status.warnings.emplace_back(
             "the gateway forwards nothing: net.ipv4.ip_forward is off (sysctl)");
@@ -479,6 +520,28 @@ void Gateway::warn_of_pinholes(std::vector<std::string>& warnings) const {
     if (!forwards_ipv6_) {
         warnings.emplace_back(
             "IPv6: the gateway forwards nothing: net.ipv6.conf.all.forwarding is off (sysctl)");
+    }
+}
+
+void Gateway::warn_of_nat66(std::vector<std::string>& warnings) const {
+    if (perimeter_.scope.ipv6_nat_sources.empty()) {
+        warnings.emplace_back(
+            "nat.ipv6 is \"nat66\", but no LAN with a private IPv6 network (fc00::/7) is known: "
+            "name "
+            "it in nat.sources");
+    }
+    if (perimeter_.scope.ipv6_wan_addresses.empty()) {
+        warnings.emplace_back("nat.ipv6 is \"nat66\", but no WAN has an IPv6 address");
+    }
+    for (const auto id : reservations_.crowded_out()) {
+        const auto& row = *reservations_.find(id);
+        const auto protocol = row.internal.protocol;
+        const auto* owner = reservations_.find(protocol, row.external_port, Family::ipv6);
+        if (owner == nullptr) continue;
+        warnings.push_back(
+            "NAT66: external port " + to_text(ProtocolPort{protocol, row.external_port}) +
+            " belongs to " + to_text(owner->internal.host) + ", so " + to_text(row.internal.host) +
+            " (reservation " + std::to_string(number(id)) + ") does not leave from it over IPv6");
     }
 }
 
@@ -606,8 +669,11 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     if (perimeter != perimeter_) ++perimeter_version_;
     perimeter_ = perimeter;
     if (rebuilt || moved) {
+        auto gone_addresses = difference.wan_addresses.removed;
+        const auto& gone_ipv6 = difference.ipv6_wan_addresses.removed;
+        gone_addresses.insert(gone_addresses.end(), gone_ipv6.begin(), gone_ipv6.end());
         settle_everything(
-            mappings.removed, difference.wan_addresses.removed,
+            mappings.removed, gone_addresses,
             rebuilt || !difference.wans.added.empty() || !difference.pinholes.added.empty());
         return;
     }

@@ -58,8 +58,10 @@ constexpr auto unknown_chain = "FAMILY TABLE CHAIN";
 
 // That accepts what was sent on to an owner, in the words of whoever has made the chain.
 std::string opening_command(const std::string& chain) {
-    if (chain == "ip filter FORWARD") {
-        return "iptables -I FORWARD -m conntrack --ctstate DNAT -j ACCEPT";
+    for (const auto* family : {"ip", "ip6"}) {
+        if (chain == std::string(family) + " filter FORWARD") {
+            return std::string(family) + "tables -I FORWARD -m conntrack --ctstate DNAT -j ACCEPT";
+        }
     }
     return "nft insert rule " + chain + " ct status dnat accept";
 }
@@ -103,6 +105,12 @@ void find_obstructed(const Reservations& reservations, const Obstruction& obstru
         add(port, row->internal.host, Family::ipv4,
             [](const std::string& chain) { return opening_command(chain); });
     }
+    for (const auto& port : obstruction.nat66_ports) {
+        const auto* row = reservations.find(port.protocol, port.port, Family::ipv6);
+        if (row == nullptr) continue;
+        add(port, row->internal.host, Family::ipv6,
+            [](const std::string& chain) { return opening_command(chain); });
+    }
     for (const auto& pinhole : obstruction.pinholes) {
         if (reservations.owner(pinhole) == nullptr) continue;
         add({pinhole.protocol, pinhole.port}, pinhole.host, Family::ipv6,
@@ -126,7 +134,7 @@ bool Observations::fine() const {
     const bool spared = std::ranges::any_of(
         spared_, [](const SparedFlow& flow) { return flow.why != SparedFlow::Why::offloaded; });
     return !spared && corrected_.empty() && obstruction_.ports.empty() &&
-           obstruction_.pinholes.empty();
+           obstruction_.pinholes.empty() && obstruction_.nat66_ports.empty();
 }
 
 std::vector<std::string> Observations::chains_before_pinholes() const {

@@ -140,10 +140,10 @@ std::vector<Network> without_nested(std::vector<Network> networks) {
     return result;
 }
 
-std::vector<Network> only_ipv4(const std::vector<Network>& networks) {
+std::vector<Network> only(Family family, const std::vector<Network>& networks) {
     std::vector<Network> result;
-    std::ranges::copy_if(networks, std::back_inserter(result), [](const Network& network) {
-        return network.address().family() == Family::ipv4;
+    std::ranges::copy_if(networks, std::back_inserter(result), [family](const Network& network) {
+        return network.address().family() == family;
     });
     return result;
 }
@@ -284,16 +284,25 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
 
     auto& scope = perimeter.scope;
     const auto inside = lan_networks(snapshot, lans);
-    scope.nat_sources =
-        without_nested(only_ipv4(configuration.nat_sources.value_or(only_private(inside))));
+    const auto sources_in = [&](Family family) {
+        auto named = only(family, configuration.nat_sources.value_or(std::vector<Network>{}));
+        return without_nested(named.empty() ? only(family, only_private(inside)) : named);
+    };
+    scope.nat_sources = sources_in(Family::ipv4);
+    if (configuration.nat66) scope.ipv6_nat_sources = sources_in(Family::ipv6);
     scope.ipv6_networks = without_nested(routable_ipv6(inside));
-    scope.exempt = without_nested(only_ipv4(configuration.nat_exempt));
+    scope.exempt = without_nested(only(Family::ipv4, configuration.nat_exempt));
     for (const auto& interface : perimeter.interfaces) {
         if (interface.side != Side::wan) continue;
-        std::ranges::copy_if(interface.addresses, std::back_inserter(scope.wan_addresses),
-                             [](const Address& a) { return a.family() == Family::ipv4; });
+        for (const auto& address : interface.addresses) {
+            if (address.family() == Family::ipv4) scope.wan_addresses.push_back(address);
+            const bool shown =
+                configuration.nat66 && address.family() == Family::ipv6 && !address.is_link_local();
+            if (shown) scope.ipv6_wan_addresses.push_back(address);
+        }
     }
     sort_unique(scope.wan_addresses);
+    sort_unique(scope.ipv6_wan_addresses);
     scope.pool = configuration.pool;
     scope.udp_timeout = configuration.udp_timeout;
     if (configuration.claims.enabled) scope.watched = configuration.claims.ports;
@@ -304,7 +313,9 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
 
 bool is_nat_source(const Scope& scope, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
-    return address != nullptr && network_of(scope.nat_sources, *address);
+    if (address == nullptr) return false;
+    const bool ipv4 = address->family() == Family::ipv4;
+    return network_of(ipv4 ? scope.nat_sources : scope.ipv6_nat_sources, *address).has_value();
 }
 
 std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& snapshot) {

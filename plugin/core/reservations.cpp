@@ -3,26 +3,27 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 #include <set>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 
+#include "placement.hpp"
+#include "plan.hpp"
 #include "types/sorted.hpp"
 
 namespace porthole {
 namespace {
 
 constexpr std::size_t port_count = 65536;
-constexpr auto nobody = ReservationId{0};
-constexpr auto first_unprivileged = Port::constant<1024>();
 
 std::size_t index_of(Protocol protocol) { return protocol == Protocol::udp ? 0 : 1; }
 
 std::string describe(const Reservation& row) {
     return to_text(row.internal.host) + " (reservation " + std::to_string(number(row.id)) + ", " +
            to_text(row.origin) + ")";
+}
+
+std::size_t pinholes_of(const Reservation& row) {
+    return row.ipv6_addresses.size() + (is_ipv6(row.internal) ? 1 : 0);
 }
 
 // A port that somebody owns, or nobody can.
@@ -60,180 +61,6 @@ Time expiry(std::optional<std::chrono::seconds> lifetime, Time now) {
     if (!lifetime || lifetime->count() == 0) return never;
     return now + std::min(*lifetime, max_lifetime);
 }
-
-// Where the host of a row is that is known by its MAC address; nowhere while it is away.
-std::vector<Endpoint> located(const Reservation& row) {
-    std::vector<Endpoint> places;
-    const auto add = [&](const Address& address) {
-        places.push_back({address, row.internal.protocol, row.internal.port});
-    };
-    if (row.address) add(*row.address);
-    std::ranges::for_each(row.ipv6_addresses, add);
-    return places;
-}
-
-std::size_t pinholes_of(const Reservation& row) {
-    return row.ipv6_addresses.size() + (is_translated(row.internal) ? 0 : 1);
-}
-
-bool is_away(const Reservation& row) { return !row.address && row.ipv6_addresses.empty(); }
-
-// Somebody else has reserved the port for this address.
-void leave(Reservation& row, const Address& address) {
-    if (row.address == address) row.address.reset();
-    std::erase(row.ipv6_addresses, address);
-    if (is_away(row)) row.state = ReservationState::waiting;
-}
-
-struct EndpointHash {
-    std::size_t operator()(const Endpoint& endpoint) const {
-        const auto hash = [](const auto& host) {
-            const auto& bytes = host.bytes();
-            return std::hash<std::string_view>()(
-                {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()});
-        };
-        return std::visit(hash, endpoint.host) ^ number(endpoint.protocol, endpoint.port);
-    }
-    static std::uint32_t number(Protocol protocol, Port port) {
-        return static_cast<std::uint32_t>(protocol) << 16U | port.value();
-    }
-};
-
-// Rows on their way from one state to another: the rows of `base` with changes laid over them.
-class Plan {
-  public:
-    explicit Plan(const Reservations& base) : base_(base), next_id_(base.next_id()) {}
-
-    [[nodiscard]] const Reservation* find(ReservationId id) const {
-        if (id == nobody) return nullptr;
-        if (id >= base_.next_id()) {
-            return place_of(id) < created_.size() ? &created_[place_of(id)] : nullptr;
-        }
-        if (const auto found = changed_.find(id); found != changed_.end()) {
-            return found->second ? &*found->second : nullptr;
-        }
-        return base_.find(id);
-    }
-    [[nodiscard]] const Reservation* find(const Endpoint& internal) const {
-        const auto* found = owner(internal);
-        return found != nullptr && found->internal == internal ? found : nullptr;
-    }
-    [[nodiscard]] const Reservation* owner(const Endpoint& from) const {
-        const auto found = owners_.find(from);
-        return found != owners_.end() ? find(found->second) : base_.owner(from);
-    }
-    [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const {
-        const auto found = external_.find(EndpointHash::number(protocol, external_port));
-        if (found != external_.end()) return find(found->second);
-        return base_.find(protocol, external_port);
-    }
-    // Who is in the way of this one: has the port there, or anywhere if it is wanted on any
-    // address. `except`: is not.
-    [[nodiscard]] const Reservation* taken(const ExternalEndpoint& wanted,
-                                           const Reservation* except = nullptr) const {
-        const auto* owner = find(wanted.protocol, wanted.port);
-        if (owner != nullptr && owner != except) return owner;
-        if (!wanted.address.is_any()) {
-            owner = find_fixed(wanted);
-            return owner != except ? owner : nullptr;
-        }
-        const auto in_the_way = [&](const auto& endpoints) -> const Reservation* {
-            for (auto at = endpoints.lower_bound(wanted); at != endpoints.end(); ++at) {
-                const auto& [protocol, port, address] = at->first;
-                if (protocol != wanted.protocol || port != wanted.port) break;
-                const auto* row = find_fixed(at->first);
-                if (row != nullptr && row != except) return row;
-            }
-            return nullptr;
-        };
-        owner = in_the_way(base_.fixed());
-        return owner != nullptr ? owner : in_the_way(fixed_);
-    }
-    [[nodiscard]] std::optional<Port> next_free_port(const ExternalEndpoint& wanted) const {
-        const auto& [protocol, port, address] = wanted;
-        const bool unprivileged = port >= first_unprivileged;
-        const unsigned first = unprivileged ? first_unprivileged.value() : 1;
-        const unsigned count =
-            unprivileged ? port_count - first : first_unprivileged.value() - first;
-        for (unsigned step = 1; step < count; ++step) {
-            const auto candidate = *Port::from(first + (port.value() - first + step) % count);
-            const bool free = taken({protocol, candidate, address}) == nullptr;
-            if (free && base_.can_be_reserved(protocol, candidate)) return candidate;
-        }
-        return std::nullopt;
-    }
-    [[nodiscard]] const Reservations& base() const { return base_; }
-    ReservationId new_id() {
-        const auto id = next_id_;
-        next_id_ = ReservationId{number(id) + 1};
-        return id;
-    }
-    void put(const Reservation& wanted) {
-        if (const auto* old = find(wanted.id)) take_from_indexes(*old);
-        owners_[wanted.internal] = wanted.id;
-        for (const auto& place : located(wanted)) owners_[place] = wanted.id;
-        set_owner(wanted, wanted.id);
-        if (wanted.id < base_.next_id()) {
-            changed_.insert_or_assign(wanted.id, wanted);
-        } else if (const auto place = place_of(wanted.id); place < created_.size()) {
-            created_[place] = wanted;
-        } else {
-            created_.push_back(wanted);
-        }
-    }
-    void remove(const Reservation& old) {
-        take_from_indexes(old);
-        changed_.insert_or_assign(old.id, std::nullopt);
-    }
-    [[nodiscard]] ReservationDifference difference() && {
-        ReservationDifference result;
-        if (changed_.empty()) {
-            result.after = std::move(created_);
-            return result;
-        }
-        for (const auto& [id, after] : changed_) {
-            const auto* before = base_.find(id);
-            if (after && *before == *after) continue;
-            result.before.push_back(*before);
-            if (after) result.after.push_back(*after);
-        }
-        std::ranges::move(created_, std::back_inserter(result.after));
-        return result;
-    }
-
-  private:
-    [[nodiscard]] std::size_t place_of(ReservationId id) const {
-        return number(id) - number(base_.next_id());
-    }
-    void take_from_indexes(const Reservation& old) {
-        owners_[old.internal] = nobody;
-        for (const auto& place : located(old)) owners_[place] = nobody;
-        set_owner(old, nobody);
-    }
-    void set_owner(const Reservation& row, ReservationId id) {
-        if (!is_translated(row.internal)) return;
-        if (row.external_address.is_any()) {
-            external_[EndpointHash::number(row.internal.protocol, row.external_port)] = id;
-        } else {
-            fixed_[external_endpoint(row)] = id;
-        }
-    }
-    [[nodiscard]] const Reservation* find_fixed(const ExternalEndpoint& endpoint) const {
-        if (const auto found = fixed_.find(endpoint); found != fixed_.end()) {
-            return find(found->second);
-        }
-        const auto found = base_.fixed().find(endpoint);
-        return found != base_.fixed().end() ? find(found->second) : nullptr;
-    }
-
-    const Reservations& base_;
-    ReservationId next_id_;
-    std::map<ReservationId, std::optional<Reservation>> changed_;  // of base_; nothing: removed
-    std::vector<Reservation> created_;                             // in the order of their ids
-    std::unordered_map<Endpoint, ReservationId, EndpointHash> owners_;
-    std::unordered_map<std::uint32_t, ReservationId> external_;
-    std::map<ExternalEndpoint, ReservationId> fixed_;
-};
 
 // Where an alternate is looked for first: for the same host always at the same place.
 std::uint32_t first_choice(const Endpoint& internal) {
@@ -273,32 +100,34 @@ void make_way(Plan& plan, Reservation claimed) {
 }
 
 // What an IPv6 host sends leaves from where it is.
-void require_own_endpoint(const Endpoint& internal, const std::optional<Port>& port,
-                          const std::optional<ExternalAddress>& address) {
-    constexpr auto reason = "what IPv6 hosts send is not translated";
-    if (port && *port != internal.port) {
-        throw InvalidArgument("external-port", to_text(*port),
-                              to_text(internal.port) + ", the port inside: " + reason);
-    }
-    if (address && !address->is_any()) {
-        throw InvalidArgument("external-address", to_text(*address),
-                              std::string("\"any\": ") + reason);
-    }
+void require_own_port(const Endpoint& internal, const std::optional<Port>& port) {
+    if (!port || *port == internal.port) return;
+    throw InvalidArgument(
+        "external-port", to_text(*port),
+        to_text(internal.port) + ", the port inside: what IPv6 hosts send is not translated");
+}
+
+void require_any_address(const std::optional<ExternalAddress>& address) {
+    if (!address || address->is_any()) return;
+    throw InvalidArgument("external-address", to_text(*address), "\"any\" for an IPv6 host");
 }
 
 ExternalEndpoint choose_outside(Plan& plan, const ReserveRequest& request,
                                 const Reservation* renewed) {
     const auto protocol = request.internal.protocol;
-    if (!is_translated(request.internal)) {
-        require_own_endpoint(request.internal, request.external_port, request.external_address);
+    auto families = plan.families_of(request.internal);
+    if (!families.ipv4) require_any_address(request.external_address);
+    if (!families.ipv4 && !families.ipv6) {
+        require_own_port(request.internal, request.external_port);
         return {protocol, request.internal.port};
     }
     const auto kept = renewed != nullptr ? external_endpoint(*renewed)
                                          : ExternalEndpoint{protocol, request.internal.port};
     const ExternalEndpoint wanted{protocol, request.external_port.value_or(kept.port),
                                   request.external_address.value_or(kept.address)};
-    const auto* owner = plan.taken(wanted, renewed);
     const bool kept_port = renewed != nullptr && wanted.port == kept.port;
+    if (kept_port && !renewed->nat66) families.ipv6 = false;  // it goes on waiting for that
+    const auto* owner = plan.taken(wanted, families, renewed);
     const bool allowed = kept_port || plan.base().can_be_reserved(protocol, wanted.port);
     if (owner == nullptr && allowed) return wanted;
     if (owner != nullptr && allowed && owner->origin == Origin::automatic &&
@@ -309,7 +138,9 @@ ExternalEndpoint choose_outside(Plan& plan, const ReserveRequest& request,
     if (request.on_conflict == OnConflict::fail) refuse_port(wanted, owner, plan.base());
     const bool elsewhere = wanted.address != kept.address;
     if (renewed != nullptr && !elsewhere) return kept;
-    if (const auto next = plan.next_free_port(wanted)) return {protocol, *next, wanted.address};
+    if (const auto next = plan.next_free_port(wanted, families)) {
+        return {protocol, *next, wanted.address};
+    }
     throw Refused(Refusal::limit_exceeded, "no external port of " + to_text(protocol) +
                                                " is free in the range of " + to_text(wanted.port));
 }
@@ -323,91 +154,6 @@ const Reservation* claim_of(const Plan& plan, const Endpoint& internal) {
     if (place == places.end()) return nullptr;
     const auto* owner = plan.owner({place->second, internal.protocol, internal.port});
     return owner != nullptr && owner->origin == Origin::automatic ? owner : nullptr;
-}
-
-// Where the host of a MAC address's row is with IPv4, as far as the row can have that.
-std::optional<Address> place_for(const Plan& plan, const Reservation& row) {
-    const auto& [places, holders, ipv6] = plan.base().whereabouts();
-    const auto& mac = std::get<MacAddress>(row.internal.host);
-    const auto known = places.find(mac);
-    auto place = known != places.end() ? std::optional(known->second) : row.address;
-    if (!place) return std::nullopt;
-    const auto holder = holders.find(*place);
-    if (holder != holders.end() && holder->second != mac) return std::nullopt;
-    const auto* owner = plan.owner({*place, row.internal.protocol, row.internal.port});
-    const bool free = owner == nullptr || owner->id == row.id || owner->origin == Origin::automatic;
-    return free ? place : std::nullopt;
-}
-
-// The same with IPv6.
-std::vector<Address> ipv6_places_for(const Plan& plan, const Reservation& row) {
-    const auto& [ipv4, holders, places] = plan.base().whereabouts();
-    const auto& mac = std::get<MacAddress>(row.internal.host);
-    const auto known = places.find(mac);
-    auto result = known != places.end() ? known->second : row.ipv6_addresses;
-    std::erase_if(result, [&, &holders = holders](const Address& place) {
-        const auto holder = holders.find(place);
-        const auto* owner = plan.owner({place, row.internal.protocol, row.internal.port});
-        return (holder != holders.end() && holder->second != mac) ||
-               (owner != nullptr && owner->id != row.id);
-    });
-    return result;
-}
-
-// Has the row of a host that is there wait for its external address, or not any more.
-void follow_wan(const Reservations& base, Reservation& row) {
-    if (row.external_address.is_any()) return;
-    if (base.lacks_address(row)) {
-        row.state = ReservationState::waiting;
-    } else if (row.state == ReservationState::waiting) {
-        row.state = ReservationState::settling;
-    }
-}
-
-// Puts the row of a MAC address where its host is.
-void put_in_place(Plan& plan, Reservation row) {
-    const auto former = located(row);
-    row.address = place_for(plan, row);
-    row.ipv6_addresses = ipv6_places_for(plan, row);
-    if (is_away(row) || plan.base().lacks_address(row)) {
-        row.state = ReservationState::waiting;
-    } else if (located(row) != former || row.state == ReservationState::waiting) {
-        row.state = ReservationState::settling;
-    }
-    if (row.address) {
-        const auto* claim = plan.owner({*row.address, row.internal.protocol, row.internal.port});
-        if (claim != nullptr && claim->id != row.id) plan.remove(*claim);
-    }
-    plan.put(row);
-}
-
-// All leave first, so that addresses can change hands among them.
-void follow_in(Plan& plan, const std::set<ReservationId>& followers) {
-    std::vector<Reservation> rows;
-    for (const auto id : followers) {
-        const auto* row = plan.find(id);
-        if (row == nullptr) continue;
-        rows.push_back(*row);
-        auto gone = *row;
-        gone.address.reset();
-        gone.ipv6_addresses.clear();
-        plan.put(gone);
-    }
-    for (const auto& row : rows) put_in_place(plan, row);
-}
-
-void follow_wans_in(Plan& plan) {
-    for (const auto& [endpoint, id] : plan.base().fixed()) {
-        const auto* found = plan.find(id);
-        if (found == nullptr) continue;
-        auto row = *found;
-        if (known_by_mac(row.internal)) {
-            put_in_place(plan, row);
-        } else {
-            follow_wan(plan.base(), row);
-            plan.put(row);
-        }
-    }
 }
 
 // `former`: the row that had this endpoint before and has left the plan.
@@ -438,6 +184,8 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         if (former != nullptr) {
             row.address = former->address;
             row.ipv6_addresses = former->ipv6_addresses;
+            row.nat66 = former->nat66;
+            row.nat66_place = former->nat66_place;
         }
         put_in_place(plan, row);
         return row.id;
@@ -446,10 +194,11 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
     const auto* follower = plan.owner(row.internal);
     if (follower != nullptr && follower->id != row.id) {
         auto left = *follower;
-        leave(left, std::get<Address>(row.internal.host));
+        leave(plan, left, std::get<Address>(row.internal.host));
         plan.put(left);
     }
-    follow_wan(plan.base(), row);
+    row.nat66 = former != nullptr && former->nat66;
+    follow_perimeter(plan, row);
     plan.put(row);
     return row.id;
 }
@@ -480,12 +229,10 @@ Reservations::Reservations(std::vector<Reservation> rows, ReservationId next_id)
             row.ipv6_addresses.clear();
         }
         for (const auto& place : located(row)) {
-            if (owner(place) != nullptr) leave(row, std::get<Address>(place.host));
+            if (owner(place) != nullptr) leave(plan, row, std::get<Address>(place.host));
         }
-        if (by_mac && is_away(row)) row.state = ReservationState::waiting;
-        const bool taken = is_translated(row.internal)
-                               ? plan.taken(external_endpoint(row)) != nullptr
-                               : row.external_port != row.internal.port;
+        if (by_mac && located(row).empty()) row.state = ReservationState::waiting;
+        const bool taken = !is_ipv6(row.internal) && plan.taken(external_endpoint(row)) != nullptr;
         const bool followed_there = by_address_.contains(row.internal);
         if (taken || followed_there || row.id == nobody || row.id >= next_id) contradict(row);
         if (!add(row)) contradict(row);
@@ -499,6 +246,7 @@ Reservations::Reservations(const Reservations& other)
       claim_alternates_(other.claim_alternates_),
       own_ports_(other.own_ports_),
       wan_addresses_(other.wan_addresses_),
+      ipv6_nat_sources_(other.ipv6_nat_sources_),
       whereabouts_(other.whereabouts_) {
     ReservationDifference everything;
     for (const auto& [id, row] : other.rows_) everything.after.push_back(row);
@@ -509,6 +257,7 @@ ReservationDifference Reservations::reserve(const ReserveRequest& request, Origi
                                             Time now) const {
     Plan plan(*this);
     reserve_in(plan, request, origin, now);
+    follow_perimeter_in(plan, crowded_out_);
     return std::move(plan).difference();
 }
 
@@ -528,6 +277,7 @@ ReservationDifference Reservations::reserve_many(std::span<const ReserveRequest>
             throw InvalidArgument(place() + invalid.what());
         }
     }
+    follow_perimeter_in(plan, crowded_out_);
     return std::move(plan).difference();
 }
 
@@ -547,13 +297,15 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
         row.origin = Origin::api;
         row.mac.reset();
     }
-    if (!is_translated(row.internal)) {
-        require_own_endpoint(row.internal, changes.external_port, changes.external_address);
+    const auto families = plan.families_of(row.internal);
+    if (!families.ipv4) require_any_address(changes.external_address);
+    if (!families.ipv4 && !families.ipv6) {
+        require_own_port(row.internal, changes.external_port);
     } else if (changes.external_port || changes.external_address) {
         const auto kept = external_endpoint(row);
         const ExternalEndpoint wanted{kept.protocol, changes.external_port.value_or(kept.port),
                                       changes.external_address.value_or(kept.address)};
-        const auto* owner = plan.taken(wanted, old);
+        const auto* owner = plan.taken(wanted, families, old);
         const bool allowed =
             wanted.port == kept.port || can_be_reserved(wanted.protocol, wanted.port);
         const bool makes_way = owner != nullptr && owner->origin == Origin::automatic;
@@ -562,12 +314,17 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
         row.external_port = wanted.port;
         row.external_address = wanted.address;
         if (wanted != kept) row.state = ReservationState::settling;
-        follow_wan(*this, row);
     }
     row.filtering = changes.filtering.value_or(row.filtering);
     row.comment = changes.comment.value_or(row.comment);
     if (changes.lifetime) row.expires = expiry(changes.lifetime, now);
-    known_by_mac(row.internal) ? put_in_place(plan, row) : plan.put(row);
+    if (known_by_mac(row.internal)) {
+        put_in_place(plan, row);
+    } else {
+        porthole::follow_perimeter(plan, row);
+        plan.put(row);
+    }
+    follow_perimeter_in(plan, crowded_out_);
     return std::move(plan).difference();
 }
 
@@ -583,6 +340,7 @@ ReservationDifference Reservations::release(std::span<const ReservationId> ids) 
         plan.remove(*row);
     }
     follow_in(plan, followers_);
+    follow_perimeter_in(plan, crowded_out_);
     return std::move(plan).difference();
 }
 
@@ -593,6 +351,7 @@ ReservationDifference Reservations::expire(Time now) const {
         plan.remove(rows_.at(id));
     }
     follow_in(plan, followers_);
+    follow_perimeter_in(plan, crowded_out_);
     return std::move(plan).difference();
 }
 
@@ -602,9 +361,50 @@ ReservationDifference Reservations::follow() const {
     return std::move(plan).difference();
 }
 
-ReservationDifference Reservations::follow_wans() const {
+void Reservations::set_perimeter(std::vector<Address> wan_addresses,
+                                 std::vector<Network> ipv6_nat_sources) {
+    wan_addresses_ = std::move(wan_addresses);
+    if (ipv6_nat_sources == ipv6_nat_sources_) return;
+    ipv6_nat_sources_ = std::move(ipv6_nat_sources);
+    crowded_out_.clear();
+    for (const auto& [id, row] : rows_) {
+        if (!row.nat66 && translates_ipv6(row.internal.host)) crowded_out_.insert(id);
+    }
+}
+
+// Whoever is not translated any more makes room for others first.
+ReservationDifference Reservations::follow_perimeter() const {
     Plan plan(*this);
-    follow_wans_in(plan);
+    const auto rows = concerned_by_perimeter(plan);
+    for (const auto id : rows) {
+        auto row = rows_.at(id);
+        if (!row.nat66 || translates_ipv6(row.internal.host)) continue;
+        row.nat66 = false;
+        plan.put(row);
+    }
+    follow_perimeter_in(plan, rows);
+    return std::move(plan).difference();
+}
+
+bool Reservations::translates_ipv6(const HostKey& host) const {
+    const auto* address = std::get_if<Address>(&host);
+    if (address == nullptr) return !ipv6_nat_sources_.empty();
+    return std::ranges::any_of(ipv6_nat_sources_, [address](const Network& network) {
+        return network.contains(*address);
+    });
+}
+
+ReservationDifference Reservations::translate(const Endpoint& from) const {
+    Plan plan(*this);
+    const auto* owner = this->owner(from);
+    if (owner == nullptr || !owner->nat66 || !translates_ipv6(from.host)) return {};
+    auto row = *owner;
+    const auto place = std::ranges::find(row.ipv6_addresses, std::get<Address>(from.host));
+    if (place == row.ipv6_addresses.end()) return {};
+    row.nat66_place = static_cast<std::uint8_t>(place - row.ipv6_addresses.begin());
+    if (row == *owner) return {};
+    row.state = ReservationState::settling;
+    plan.put(row);
     return std::move(plan).difference();
 }
 
@@ -632,7 +432,7 @@ ConfiguredDifference Reservations::configure(
         }
     }
     follow_in(plan, followers_);
-    follow_wans_in(plan);
+    follow_perimeter_in(plan, concerned_by_perimeter(plan));
     result.difference = std::move(plan).difference();
     return result;
 }
@@ -723,7 +523,10 @@ void Reservations::set_state(std::span<const ReservationId> ids, ReservationStat
 }
 
 void Reservations::set_owner(const Reservation& row, ReservationId id) {
-    if (!is_translated(row.internal)) return;
+    const ProtocolPort external{row.internal.protocol, row.external_port};
+    if (row.nat66 && id != nobody) nat66_.insert_or_assign(external, id);
+    if (row.nat66 && id == nobody) nat66_.erase(external);
+    if (is_ipv6(row.internal)) return;
     if (row.external_address.is_any()) {
         auto& owners = by_external_.at(index_of(row.internal.protocol));
         if (owners.empty()) owners.resize(port_count, nobody);
@@ -742,6 +545,7 @@ bool Reservations::add(const Reservation& row) {
     set_owner(row, id);
     pinholes_ += pinholes_of(row);
     if (row.origin == Origin::automatic) claims_.insert(claims_.end(), id);
+    if (!row.nat66 && translates_ipv6(row.internal.host)) crowded_out_.insert(id);
     for (const auto& place : located(row)) by_address_.emplace(place, id);
     if (known_by_mac(row.internal)) followers_.insert(id);
     next_id_ = std::max(next_id_, ReservationId{number(id) + 1});
@@ -757,6 +561,7 @@ void Reservations::apply(const ReservationDifference& difference) {
         set_owner(row, nobody);
         pinholes_ -= pinholes_of(row);
         claims_.erase(row.id);
+        crowded_out_.erase(row.id);
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) add(row);
@@ -767,7 +572,11 @@ const Reservation* Reservations::find(ReservationId id) const {
     return found == rows_.end() ? nullptr : &found->second;
 }
 
-const Reservation* Reservations::find(Protocol protocol, Port external_port) const {
+const Reservation* Reservations::find(Protocol protocol, Port external_port, Family family) const {
+    if (family == Family::ipv6) {
+        const auto found = nat66_.find({protocol, external_port});
+        return found != nat66_.end() ? find(found->second) : nullptr;
+    }
     const auto& owners = by_external_.at(index_of(protocol));
     return owners.empty() ? nullptr : find(owners[external_port.value()]);
 }
@@ -804,7 +613,7 @@ std::vector<const Reservation*> Reservations::all_outside(const ProtocolPort& po
     for (auto row = by_internal_.lower_bound(first); row != by_internal_.end(); ++row) {
         const auto& internal = (*row)->internal;
         if (internal.port != port.port || internal.protocol != port.protocol) break;
-        if (!is_translated(internal)) found.push_back(*row);
+        if (is_ipv6(internal)) found.push_back(*row);
     }
     for (const auto id : followers_) {
         const auto& row = rows_.at(id);

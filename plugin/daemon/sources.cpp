@@ -105,7 +105,13 @@ void ListenerSource::dispatch() {
 
 Interest WatchSource::prepare() { return {watch_.descriptor(), POLLIN, std::nullopt}; }
 
-void WatchSource::dispatch() { gateway_.saw(watch_.take()); }
+void WatchSource::dispatch() {
+    try {
+        gateway_.saw(watch_.take());
+    } catch (const Error& error) {
+        log::error("sender-failed", "a port does not follow its host: {}", error.what());
+    }
+}
 
 Interest ClaimSource::prepare() {
     const bool wanted = gateway_.has_candidates();

@@ -190,6 +190,54 @@ TEST_F(NftTable, HasRulesForFixedAddressesWhileThereAreAny) {
     EXPECT_FALSE(table.apply(difference(with, without)));
 }
 
+// So does IPv6 that is translated.
+TEST_F(NftTable, HasRulesForNat66WhereItIs) {
+    Scope scope{.wans = {interface("eth0")},
+                .masquerade_wans = {interface("eth0")},
+                .nat_sources = {network("192.168.2.0/24")},
+                .wan_addresses = {parse<Address>("", "203.0.113.1")},
+                .own_ports = {{Protocol::tcp, Port::constant<22>()}}};
+    const Firewall without{.scope = scope, .mappings = {}};
+    scope.ipv6_nat_sources = {network("fd00:2::/64"), network("fdff:ffff::/32")};
+    scope.ipv6_wan_addresses = {parse<Address>("", "2001:db8:1::1")};
+    scope.watches_moves = true;
+    const auto translated = [](std::string_view host, std::uint16_t port, Filtering filtering) {
+        auto result = mapping(Protocol::udp, host, 51820, port);
+        result.family = Family::ipv6;
+        result.filtering = filtering;
+        return result;
+    };
+    auto away = translated("fd00:2::9", 51823, Filtering::address_dependent);
+    away.host.reset();
+    Firewall with{
+        .scope = scope,
+        .mappings = {mapping(Protocol::udp, "192.168.2.4", 7, 7),
+                     translated("fd00:2::2", 51820, Filtering::address_dependent),
+                     translated("fd00:2::3", 51821, Filtering::endpoint_independent),
+                     translated("fd00:2::4", 51822, Filtering::address_and_port_dependent), away}};
+    std::ranges::sort(with.mappings);
+    table.replace(without);
+    EXPECT_THAT(listed(), AllOf(Not(HasSubstr("nat66")), Not(HasSubstr("ip6"))));
+    EXPECT_FALSE(table.apply(difference(without, with)));
+    table.replace(with);
+    const auto built = listed();
+    EXPECT_EQ(built, golden("nat66.nft"));
+    nft("flush ruleset\n" + built);
+    EXPECT_EQ(listed(), built);
+    auto fewer = with;
+    fewer.mappings = {with.mappings.front()};
+    fewer.scope.ipv6_nat_sources.pop_back();
+    fewer.scope.ipv6_wan_addresses.clear();
+    table.replace(with);
+    EXPECT_TRUE(table.apply(difference(with, fewer)));
+    const auto shrunk = listed();
+    EXPECT_TRUE(table.apply(difference(fewer, with)));
+    EXPECT_EQ(listed(), built);
+    table.replace(fewer);
+    EXPECT_EQ(listed(), shrunk);
+    EXPECT_FALSE(table.apply(difference(fewer, without)));
+}
+
 TEST_F(NftTable, HoldsMorePinholesThanPorts) {
     Firewall many;
     std::array<std::uint8_t, 16> host{0x20, 0x01, 0x0d, 0xb8};

@@ -180,10 +180,26 @@ TEST(ConfigurationTest, LeavesIpv6HostsTheirPorts) {
                           .reservations;
     ASSERT_EQ(both.size(), 3U) << "one port, and one of the pool: they are not translated";
     EXPECT_EQ(both[1].external_port, *Port::from(61440));
-    EXPECT_THAT(errors_of("nat.ipv6 = \"nat66\"\n" +
-                          row("2001:db8::2", "udp", "port = 7\nexternal-port = 8")),
-                Pointwise(Begins(), {"1:12: nat.ipv6: invalid \"nat66\": expected \"pinholes\"",
+    const auto elsewhere = row("2001:db8::2", "udp", "port = 7\nexternal-port = 8");
+    EXPECT_THAT(errors_of("nat.ipv6 = \"on\"\n" + elsewhere),
+                Pointwise(Begins(), {"1:12: nat.ipv6: invalid \"on\": expected \"pinholes\" or",
                                      "6:17: reservation[0].external-port: invalid 8: expected 7"}));
+}
+
+TEST(ConfigurationTest, TranslatesIpv6WhereItSaysSo) {
+    const auto nat66 = parse_configuration(
+        "[nat]\nipv6 = \"nat66\"\nsources = [\"fd00:7::/64\", \"10.0.0.0/8\"]\n" +
+            row("fd00:7::2", "udp", "port = 7\nexternal-port = 8"),
+        "porthole.toml");
+    EXPECT_TRUE(nat66.nat66);
+    EXPECT_EQ(nat66.nat_sources, all<Network>({"fd00:7::/64", "10.0.0.0/8"}));
+    EXPECT_EQ(nat66.reservations.at(0).external_port, *Port::from(8));
+    EXPECT_THAT(
+        errors_of("[nat]\nsources = [\"fd00:7::/64\"]\n"),
+        Pointwise(Begins(), {"2:12: nat.sources[0]: invalid \"fd00:7::/64\": expected an IPv4 "
+                             "network; IPv6 ones take nat.ipv6 = \"nat66\""}));
+    EXPECT_THAT(errors_of("[nat]\nipv6 = \"nat66\"\nexempt = [\"fd00:7::/64\"]\n"),
+                ::testing::SizeIs(1));
 }
 
 TEST(ConfigurationTest, HasEverythingThatTheFileSaysOfClaims) {
@@ -303,7 +319,7 @@ TEST(ConfigurationTest, TakesOnePortOnSeveralAddresses) {
                 ::testing::SizeIs(1));
     EXPECT_THAT(errors_of(at("2001:db8::2", "203.0.113.1")),
                 Pointwise(Begins(), {"5:20: reservation[0].external-address: invalid 203.0.113.1: "
-                                     "expected \"any\": what IPv6 hosts send is not translated"}));
+                                     "expected \"any\" for an IPv6 host"}));
     EXPECT_THAT(errors_of(at("192.168.2.2", "2001:db8::1")), ::testing::SizeIs(1));
 }
 

@@ -19,9 +19,13 @@ using ::testing::SizeIs;
 std::vector<Reservation> rows(std::uint64_t first, std::uint64_t last) {
     std::vector<Reservation> result;
     for (auto id = first; id <= last; ++id) {
-        result.push_back({ReservationId{id}, endpoint("192.168.2.2", id), port(id),
-                          default_filtering, Origin::api, ReservationState::active, std::nullopt,
-                          std::nullopt, ExternalAddress(), Comment(), never, never});
+        result.push_back({.id = ReservationId{id},
+                          .internal = endpoint("192.168.2.2", id),
+                          .external_port = port(id),
+                          .filtering = default_filtering,
+                          .origin = Origin::api,
+                          .state = ReservationState::active,
+                          .comment = Comment()});
     }
     return result;
 }

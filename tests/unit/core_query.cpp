@@ -19,10 +19,15 @@ using ::testing::IsEmpty;
 
 Reservation row(std::uint64_t id, Endpoint internal, std::uint64_t external_port, Origin origin,
                 ReservationState state, std::string_view text, Time expires, Time last_seen) {
-    return {ReservationId{id}, internal,     port(external_port),
-            default_filtering, origin,       state,
-            std::nullopt,      std::nullopt, ExternalAddress(),
-            comment(text),     expires,      last_seen};
+    return {.id = ReservationId{id},
+            .internal = internal,
+            .external_port = port(external_port),
+            .filtering = default_filtering,
+            .origin = origin,
+            .state = state,
+            .comment = comment(text),
+            .expires = expires,
+            .last_seen = last_seen};
 }
 
 class QueryTest : public ::testing::Test {

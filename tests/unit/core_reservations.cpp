@@ -46,18 +46,15 @@ class ReservationsTest : public ::testing::Test {
 TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
     const auto difference = all_.reserve({.internal = anna}, Origin::api, now);
     EXPECT_EQ(all_.size(), 0U) << "deciding changed something";
-    const Reservation expected{ReservationId{1},
-                               anna,
-                               port(51820),
-                               Filtering::address_dependent,
-                               Origin::api,
-                               ReservationState::settling,
-                               std::nullopt,
-                               std::nullopt,
-                               ExternalAddress(),
-                               Comment(),
-                               never,
-                               never};
+    const Reservation expected{.id = ReservationId{1},
+                               .internal = anna,
+                               .external_port = port(51820),
+                               .filtering = Filtering::address_dependent,
+                               .origin = Origin::api,
+                               .state = ReservationState::settling,
+                               .comment = Comment(),
+                               .expires = never,
+                               .last_seen = never};
     EXPECT_THAT(difference.before, IsEmpty());
     EXPECT_THAT(difference.after, ElementsAre(expected));
     all_.apply(difference);
@@ -354,18 +351,14 @@ TEST_F(ReservationsTest, OfTheConfigurationGiveWayToOwnersOfOtherOrigins) {
 }
 
 TEST_F(ReservationsTest, OfTheConfigurationKeepWhenTheirHostWasSeen) {
-    const Reservation seen{ReservationId{1},
-                           anna,
-                           port(51820),
-                           default_filtering,
-                           Origin::configured,
-                           ReservationState::active,
-                           std::nullopt,
-                           std::nullopt,
-                           ExternalAddress(),
-                           Comment(),
-                           never,
-                           now};
+    const Reservation seen{.id = ReservationId{1},
+                           .internal = anna,
+                           .external_port = port(51820),
+                           .filtering = default_filtering,
+                           .origin = Origin::configured,
+                           .state = ReservationState::active,
+                           .comment = Comment(),
+                           .last_seen = now};
     const Reservations stored({seen}, ReservationId{2});
     EXPECT_TRUE(
         stored.configure(std::array{ReserveRequest{.internal = anna}}, now).difference.empty());
@@ -397,7 +390,7 @@ const ExternalAddress second_address(parse<Address>("", "203.0.113.2"));
 
 class FixedAddresses : public ReservationsTest {
   protected:
-    FixedAddresses() { all_.set_wan_addresses(all<Address>({"203.0.113.1", "203.0.113.2"})); }
+    FixedAddresses() { all_.set_perimeter(all<Address>({"203.0.113.1", "203.0.113.2"})); }
     const Reservation& reserve_at(const Endpoint& internal, ExternalAddress address,
                                   OnConflict on_conflict = OnConflict::fail) {
         return reserve(
@@ -446,8 +439,8 @@ TEST_F(FixedAddresses, MakeClaimsGiveWay) {
 TEST_F(FixedAddresses, AreWaitedFor) {
     reserve_at(anna, first_address);
     reserve_at(ben, second_address);
-    all_.set_wan_addresses(all<Address>({"203.0.113.1"}));
-    all_.apply(all_.follow_wans());
+    all_.set_perimeter(all<Address>({"203.0.113.1"}));
+    all_.apply(all_.follow_perimeter());
     EXPECT_EQ(all_.find(anna)->state, ReservationState::settling);
     EXPECT_EQ(all_.find(ben)->state, ReservationState::waiting);
     EXPECT_THAT(all_.missing_addresses(),
@@ -455,10 +448,10 @@ TEST_F(FixedAddresses, AreWaitedFor) {
     // Its place is kept.
     EXPECT_THAT([&] { reserve_at(carl, second_address); },
                 is_refused(Refusal::port_taken, "192.168.2.3"));
-    all_.set_wan_addresses(all<Address>({"203.0.113.1", "203.0.113.2"}));
-    all_.apply(all_.follow_wans());
+    all_.set_perimeter(all<Address>({"203.0.113.1", "203.0.113.2"}));
+    all_.apply(all_.follow_perimeter());
     EXPECT_EQ(all_.find(ben)->state, ReservationState::settling);
-    EXPECT_THAT(all_.follow_wans().after, IsEmpty());
+    EXPECT_THAT(all_.follow_perimeter().after, IsEmpty());
 }
 
 TEST_F(FixedAddresses, AreNotForIpv6Hosts) {

@@ -49,7 +49,7 @@ class Model {
     [[nodiscard]] const Reservation* taken(const ExternalEndpoint& outside,
                                            const Reservation* except = nullptr) const {
         for (const auto& [internal, row] : rows) {
-            if (!is_translated(internal) || &row == except) continue;
+            if (is_ipv6(internal) || &row == except) continue;
             const bool same_address = row.external_address == outside.address ||
                                       row.external_address.is_any() || outside.address.is_any();
             if (internal.protocol == outside.protocol && row.external_port == outside.port &&
@@ -79,7 +79,7 @@ class Model {
                                                                            : request.internal.port);
         const auto kept = old != nullptr ? old->external_address : ExternalAddress();
         const auto address = request.external_address.value_or(kept);
-        const bool translated = is_translated(request.internal);
+        const bool translated = !is_ipv6(request.internal);
         if (!translated && (external_port != request.internal.port || !address.is_any())) {
             refuse(no_argument);
         }
@@ -141,7 +141,7 @@ class Model {
         const ExternalEndpoint outside{row.internal.protocol,
                                        changes.external_port.value_or(row.external_port),
                                        changes.external_address.value_or(row.external_address)};
-        if (is_translated(row.internal)) {
+        if (!is_ipv6(row.internal)) {
             if (taken(outside, &row) != nullptr) refuse(Refusal::port_taken);
         } else if (outside != external_endpoint(row)) {
             refuse(no_argument);
@@ -425,7 +425,7 @@ void expect_same(const Reservations& reservations, const Model& model) {
         EXPECT_EQ(reservations.find(row.internal), &row);
         const ProtocolPort outside{row.internal.protocol, row.external_port};
         EXPECT_EQ(std::ranges::count(reservations.all_outside(outside), &row), 1);
-        if (is_translated(row.internal)) {
+        if (!is_ipv6(row.internal)) {
             EXPECT_TRUE(outsides.insert(external_endpoint(row)).second);
             const auto* any = reservations.find(outside.protocol, outside.port);
             EXPECT_EQ(any, row.external_address.is_any() ? &row : nullptr);
@@ -532,14 +532,14 @@ class ReservationsProperty : public ::testing::TestWithParam<std::uint32_t> {
                 break;
             case 10:
                 after.wan = random.addresses_of_wan();
-                reservations_.set_wan_addresses(after.wan);
-                difference = reservations_.follow_wans();
+                reservations_.set_perimeter(after.wan);
+                difference = reservations_.follow_perimeter();
                 break;
             default: {
                 auto wanted = random.requests(4);
                 for (auto& request : wanted) {
                     request.on_conflict = OnConflict::fail;
-                    if (is_translated(request.internal)) continue;
+                    if (!is_ipv6(request.internal)) continue;
                     request.external_port.reset();
                     request.external_address.reset();
                 }

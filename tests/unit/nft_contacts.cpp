@@ -293,7 +293,7 @@ class ContactListTest : public testing::Test {
             answers.emplace_back(done(request->nlmsg_seq));
             return answers;
         };
-        return list_contacts(connection_);
+        return list_contacts(connection_, sets::contacts);
     }
 
     std::unique_ptr<ScriptedTransport> owned_ = std::make_unique<ScriptedTransport>();
@@ -365,16 +365,17 @@ TEST_F(ContactListTest, PassesOverMessagesThatAreNoLists) {
     };
     for (const std::size_t length : {0U, 65U, 200U}) {
         answer_with(elements(0, {{Octets(length, 1), 7s}}));
-        EXPECT_THAT(list_contacts(connection_), ElementsAre(Pair(second, 8s))) << length;
+        EXPECT_THAT(list_contacts(connection_, sets::contacts), ElementsAre(Pair(second, 8s)))
+            << length;
     }
     answer_with(message(nft_type(NFT_MSG_NEWSETELEM), NLM_F_MULTI, 0,
                         [](nlmsghdr* made) { put_header<nfgenmsg>(made); }));
-    EXPECT_THAT(list_contacts(connection_), ElementsAre(Pair(second, 8s)));
+    EXPECT_THAT(list_contacts(connection_, sets::contacts), ElementsAre(Pair(second, 8s)));
     answer_with(message(nft_type(NFT_MSG_NEWSETELEM), NLM_F_MULTI, 0, [](nlmsghdr* made) {
         put_header<nfgenmsg>(made);
         mnl_attr_put_u32(made, NFTA_SET_ELEM_LIST_ELEMENTS, 0xFFFFFFFF);
     }));
-    EXPECT_THAT(list_contacts(connection_), ElementsAre(Pair(second, 8s)));
+    EXPECT_THAT(list_contacts(connection_, sets::contacts), ElementsAre(Pair(second, 8s)));
 }
 
 TEST_F(ContactListTest, StartsAgainWithNothingWhereItWasInterrupted) {
@@ -387,21 +388,21 @@ TEST_F(ContactListTest, StartsAgainWithNothingWhereItWasInterrupted) {
         }
         return {elements(sequence, {listed(third, 9s)}), done(sequence)};
     };
-    EXPECT_THAT(list_contacts(connection_), ElementsAre(Pair(third, 9s)));
+    EXPECT_THAT(list_contacts(connection_, sets::contacts), ElementsAre(Pair(third, 9s)));
 }
 
 TEST_F(ContactListTest, IsEmptyWhereThereIsNoTable) {
     kernel_.answer = [](const nlmsghdr* request) -> std::vector<Event> {
         return {report(request->nlmsg_seq, ENOENT)};
     };
-    EXPECT_THAT(list_contacts(connection_), testing::IsEmpty());
+    EXPECT_THAT(list_contacts(connection_, sets::contacts), testing::IsEmpty());
 }
 
 TEST_F(ContactListTest, FailsWhereTheKernelDoes) {
     kernel_.answer = [](const nlmsghdr* request) -> std::vector<Event> {
         return {report(request->nlmsg_seq, EPERM)};
     };
-    EXPECT_THAT([&] { list_contacts(connection_); },
+    EXPECT_THAT([&] { list_contacts(connection_, sets::contacts); },
                 testing::ThrowsMessage<KernelFailure>(testing::HasSubstr("contacts")));
 }
 

@@ -29,6 +29,7 @@ using testing::UnorderedElementsAre;
 using Octets = std::vector<std::uint8_t>;
 
 constexpr std::uint8_t udp = 17;
+constexpr std::uint8_t hop_by_hop = 0;
 constexpr std::uint8_t tcp = 6;
 
 constexpr std::uint16_t log_type(unsigned message) {
@@ -74,11 +75,12 @@ Octets octets(const Packet& packet) {
     return bytes;
 }
 
-Octets ipv6_packet() {
+Octets ipv6_packet(std::uint8_t next_header) {
     Octets bytes(40, 0);
     bytes[0] = 0x60;
-    bytes[6] = udp;
-    bytes[9] = udp;
+    bytes[6] = next_header;
+    bytes[9] = udp;  // where IPv4 has its protocol
+    bytes[23] = 2;
     bytes.insert(bytes.end(), {0xCA, 0x6C, 0, 7, 0, 8, 0, 0});
     return bytes;
 }
@@ -137,10 +139,25 @@ TEST(LoggedPacketTest, HasAPortInItsFirstFragmentOnly) {
 TEST(LoggedPacketTest, IsNothingWhereItIsOfAnotherKind) {
     EXPECT_EQ(decoded({.protocol = 1}), std::nullopt) << "ICMP";
     EXPECT_EQ(decoded({.protocol = 132}), std::nullopt) << "SCTP";
-    EXPECT_EQ(decoded({.version = 6}), std::nullopt);
+    EXPECT_EQ(decoded({.version = 6}), std::nullopt) << "too short for that";
     EXPECT_EQ(decoded({.version = 0}), std::nullopt);
     EXPECT_EQ(decoded({.port = 0}), std::nullopt);
-    EXPECT_EQ(decoded(ipv6_packet()), std::nullopt);
+    EXPECT_EQ(decoded(ipv6_packet(hop_by_hop)), std::nullopt);
+}
+
+TEST(LoggedPacketTest, TellsWhoHasSentItOverIpv6) {
+    const Sighting sender{parse<Address>("", "fd11::2"), Protocol::udp, Port::constant<51820>()};
+    auto packet = ipv6_packet(udp);
+    packet[8] = 0xFD;
+    EXPECT_THAT(decoded(packet), Optional(LoggedPacket{sender, 7}));
+    for (std::size_t length = 0; length < 42; ++length) {
+        EXPECT_EQ(
+            decoded(Octets(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(length))),
+            std::nullopt)
+            << length;
+    }
+    packet[40] = packet[41] = 0;
+    EXPECT_EQ(decoded(packet), std::nullopt) << "port 0";
 }
 
 TEST(LoggedPacketTest, IsNothingWhereItsHeaderIsTooShort) {
@@ -275,7 +292,7 @@ TEST_F(FlowWatchTest, SeesWhatTheKernelHadRoomFor) {
 
 TEST_F(FlowWatchTest, DoesNotMissPacketsThatTellNothing) {
     const auto [seen, lost] =
-        take({logged({}, 0), logged(ipv6_packet(), 1), logged({.fragment = 1}, 2),
+        take({logged({}, 0), logged(ipv6_packet(hop_by_hop), 1), logged({.fragment = 1}, 2),
               logged(Octets{}, 3), logged({.last_of_source = 3}, 4)});
     EXPECT_THAT(seen, UnorderedElementsAre(sighting(2), sighting(3)));
     EXPECT_FALSE(lost) << "the kernel had room for all of them";

@@ -51,8 +51,9 @@ class ConntrackSettler : public Settler {
     void work(const std::stop_token& stop);
     [[nodiscard]] std::vector<SettleOrder> take_orders(const std::stop_token& stop,
                                                        Clock::time_point rested);
-    void settle_all(const std::vector<SettleOrder>& orders, SettleReport& report);
-    void settle_pinholes(const std::vector<SettleOrder>& orders, SettleReport& report);
+    /// The flows of one family.
+    template <typename Bits>
+    void settle_flows(const std::vector<SettleOrder>& orders, SettleReport& report);
 
     SettlingPace pace_;
     std::unique_ptr<Conntrack> conntrack_;

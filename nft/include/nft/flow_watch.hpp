@@ -19,12 +19,13 @@ struct LoggedPacket {
     bool operator==(const LoggedPacket&) const = default;
 };
 
-/// Decodes a message of nfnetlink_log about a UDP or TCP packet over IPv4 (RFC 791). Nothing for
-/// others, for fragments behind the first, and for what is cut short.
+/// Decodes a message of nfnetlink_log about a UDP or TCP packet over IPv4 (RFC 791) or IPv6 (RFC
+/// 8200). Nothing for others, for fragments behind the first, for IPv6 with extension headers, and
+/// for what is cut short.
 std::optional<LoggedPacket> decode_logged_packet(const nlmsghdr* message);
 
 /// Hears of the first packets of hosts' flows from watched ports, by NFLOG: other flows do not wake
-/// anybody. The rule is the table's (Scope::watched).
+/// anybody. The rules are the table's (Scope::watched and Scope::watches_moves).
 class FlowWatch {
   public:
     /// Binds to the table's group in the calling thread's network namespace, for as long as this

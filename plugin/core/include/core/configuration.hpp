@@ -29,7 +29,9 @@ struct Configuration {
     std::optional<std::vector<InterfaceName>> wan_interfaces;  ///< nothing: found by default routes
     std::optional<std::vector<InterfaceName>> lan_interfaces;  ///< nothing: found by address
     bool masquerade = false;
-    std::optional<std::vector<Network>> nat_sources;  ///< nothing: the LANs' private networks
+    bool nat66 = false;  ///< IPv6 is translated, too
+    /// Of both families; of one that none is named of: the LANs' private networks.
+    std::optional<std::vector<Network>> nat_sources;
     std::vector<Network> nat_exempt;
     PortRange pool = default_pool;
     std::chrono::seconds udp_timeout = default_udp_timeout;  ///< of reserved ports' flows

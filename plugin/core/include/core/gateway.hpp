@@ -83,7 +83,8 @@ class Gateway {
     /// was seen is known even where following it fails; the next call follows it again.
     std::vector<LinkNeighbour> hosts_changed(std::span<const Neighbour> neighbours,
                                              std::span<const Lease> leases);
-    /// Takes in who was seen sending: owners stay, hosts on watched ports may get what they use.
+    /// Takes in who was seen sending: owners stay, hosts on watched ports may get what they use,
+    /// and NAT66 follows hosts that send from another of their addresses.
     void saw(const Sightings& sightings);
     /// Somebody was seen, and waits for claim().
     [[nodiscard]] bool has_candidates() const { return !candidates_.empty(); }
@@ -138,10 +139,14 @@ class Gateway {
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     [[nodiscard]] ConfiguredDifference configured_by(const Configuration& configuration,
                                                      const Perimeter& perimeter) const;
+    void set_perimeter(const Perimeter& perimeter);
     void warn_of_pinholes(std::vector<std::string>& warnings) const;
+    void warn_of_nat66(std::vector<std::string>& warnings) const;
     [[nodiscard]] Address address_of(const HostKey& host, Family family) const;
     void settle_everything(const std::vector<Mapping>& removed,
                            const std::vector<Address>& gone_addresses, bool pinholes_were_away);
+    void take_in(const Sightings& sightings);
+    void follow_senders(const Sightings& sightings);
     void digest(const Look& look);
     void remember(const std::vector<SeenContact>& contacts, bool renew);
     void forget_idle_claims(Time now);
@@ -186,6 +191,7 @@ class Gateway {
     std::uint64_t claims_refused_ = 0;
     bool lost_ = false;  // something went unseen, and nobody has looked yet
     Time last_loss_{};   // that was followed by a look at once
+    std::map<ReservationId, Time> followed_senders_;
     Observations observations_;
     Conflicts conflicts_;
     Time idle_since_{};   // claims that were seen since then are not idle, whatever they say

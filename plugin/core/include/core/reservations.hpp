@@ -79,7 +79,8 @@ struct ClaimedDifference {
 constexpr auto default_filtering = Filtering::address_dependent;
 
 /// All reservations: a value. No two rows share an id, an internal endpoint or, where they are
-/// translated, an external port on an address; who has a port on any address has it on all. A host
+/// translated, an external port on an address; who has a port on any address has it on all of its
+/// family. A host
 /// that is known by its MAC address is its addresses too, where no other row has that endpoint:
 /// there is one owner of what leaves from an address and a port.
 ///
@@ -142,13 +143,21 @@ class Reservations {
     /// Sets the state of those of these rows that are there and do not wait.
     void set_state(std::span<const ReservationId> ids, ReservationState state);
 
-    /// The WANs' IPv4 addresses, sorted. follow_wans() makes it hold for the rows that are there
-    /// already.
-    void set_wan_addresses(std::vector<Address> addresses) {
-        wan_addresses_ = std::move(addresses);
-    }
-    /// Has the rows with a fixed external address wait while no WAN has it.
-    [[nodiscard]] ReservationDifference follow_wans() const;
+    /// The WANs' IPv4 addresses, and the IPv6 networks whose hosts are translated, both sorted;
+    /// none of these: IPv6 is not translated. follow_perimeter() makes it hold for the rows that
+    /// are there already.
+    void set_perimeter(std::vector<Address> wan_addresses,
+                       std::vector<Network> ipv6_nat_sources = {});
+    /// Has the rows with a fixed external address wait while no WAN has it, and those in IPv6 have
+    /// their ports outside, or not any more. Of several that want one, the oldest gets it.
+    [[nodiscard]] ReservationDifference follow_perimeter() const;
+    /// Has the row of a MAC address show its port, under NAT66, for this address of its host's:
+    /// that is where it sends from now.
+    [[nodiscard]] ReservationDifference translate(const Endpoint& from) const;
+    /// Whether NAT66 applies to the host: somewhere, for a MAC address.
+    [[nodiscard]] bool translates_ipv6(const HostKey& host) const;
+    /// The rows whose ports others have outside, under NAT66.
+    [[nodiscard]] const std::set<ReservationId>& crowded_out() const { return crowded_out_; }
     /// The fixed external addresses that no WAN has, and how many rows wait for each.
     [[nodiscard]] std::map<Address, std::size_t> missing_addresses() const;
     /// Whether no WAN has the fixed external address of this row.
@@ -190,7 +199,8 @@ class Reservations {
 
     [[nodiscard]] const Reservation* find(ReservationId id) const;
     /// Who has this external port on all of the WANs' addresses.
-    [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port) const;
+    [[nodiscard]] const Reservation* find(Protocol protocol, Port external_port,
+                                          Family family = Family::ipv4) const;
     /// Who has it on all of them or on one; of several, one.
     [[nodiscard]] const Reservation* anybody(const ProtocolPort& port) const;
     /// Who has the port on one of them and on no other, by endpoint.
@@ -247,11 +257,14 @@ class Reservations {
     // the first reservation. Of those on any address.
     std::array<std::vector<ReservationId>, 2> by_external_;
     std::map<ExternalEndpoint, ReservationId> fixed_;  // of those with a fixed external address
+    std::map<ProtocolPort, ReservationId> nat66_;      // the same, of IPv6
+    std::set<ReservationId> crowded_out_;
     ReservationId next_id_{1};
     PortRange pool_ = default_pool;
     PortRange claim_alternates_ = ClaimPolicy().alternates;
     std::vector<ProtocolPort> own_ports_;
     std::vector<Address> wan_addresses_;
+    std::vector<Network> ipv6_nat_sources_;
     Whereabouts whereabouts_;
 };
 

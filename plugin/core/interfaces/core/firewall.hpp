@@ -13,9 +13,9 @@
 
 namespace porthole {
 
-/// What one reservation of an IPv4 host means to the packet filter: packets of `host` from
-/// `internal_port` leave through a WAN from `external_port`, nobody but the owner sends from there
-/// or receives there, and `filtering` says who reaches the owner unasked.
+/// What one reservation of a host that is translated means to the packet filter: packets of `host`
+/// from `internal_port` leave through a WAN from `external_port`, nobody but the owner sends from
+/// there or receives there, and `filtering` says who reaches the owner unasked.
 struct Mapping {
     Protocol protocol;
     std::optional<Address> host;  ///< nothing: it is away, and its port is kept for it
@@ -27,18 +27,20 @@ struct Mapping {
     Filtering filtering = Filtering::address_dependent;
     /// Where it leaves from and receives: a fixed one of the WANs' addresses, or all.
     ExternalAddress external_address = {};
+    /// Each has ports of its own outside. IPv6: NAT66.
+    Family family = Family::ipv4;
     bool operator==(const Mapping&) const = default;
     /// By external port first: it tells most mappings apart, and is quick to compare.
     auto operator<=>(const Mapping& other) const {
         return std::tie(external_port, protocol, internal_port, host, claimed, filtering,
-                        external_address) <=>
+                        external_address, family) <=>
                std::tie(other.external_port, other.protocol, other.internal_port, other.host,
-                        other.claimed, other.filtering, other.external_address);
+                        other.claimed, other.filtering, other.external_address, other.family);
     }
 };
 
-/// The same for an IPv6 host, which is not translated: `filtering` says who outside may send to its
-/// port unasked (RFC 6092 calls that a pinhole).
+/// The same for an IPv6 host at its own address: `filtering` says who outside may send to its port
+/// unasked (RFC 6092 calls that a pinhole).
 struct Pinhole {
     Protocol protocol;
     Address host;  ///< IPv6
@@ -85,12 +87,20 @@ struct Scope {
     std::chrono::seconds udp_timeout = default_udp_timeout;  ///< of new flows of reserved ports
     /// The LANs' IPv6 networks, whose hosts may have pinholes; the table does not need them.
     std::vector<Network> ipv6_networks = {};
+    /// Sources that are translated, IPv6: none unless there is NAT66.
+    std::vector<Network> ipv6_nat_sources = {};
+    /// What NAT66 puts on packets; none where there is none.
+    std::vector<Address> ipv6_wan_addresses = {};
+    /// Also reported: new flows from those of their addresses that NAT66 does not show a
+    /// reservation's port for.
+    bool watches_moves = false;
     bool operator==(const Scope&) const = default;
 };
 
 /// Whether a FirewallDifference leads from one to the other: it changes lists only.
 inline bool differ_in_lists_only(const Scope& a, const Scope& b) {
-    return a.pool == b.pool && a.watched == b.watched && a.udp_timeout == b.udp_timeout;
+    return a.pool == b.pool && a.watched == b.watched && a.udp_timeout == b.udp_timeout &&
+           a.watches_moves == b.watches_moves;
 }
 
 /// Everything that Porthole wants to be in the kernel's packet filter.
@@ -121,6 +131,8 @@ struct FirewallDifference {
     SetDifference<ProtocolPort> own_ports = {};
     SetDifference<Mapping> mappings = {};
     SetDifference<Pinhole> pinholes = {};
+    SetDifference<Network> ipv6_nat_sources = {};
+    SetDifference<Address> ipv6_wan_addresses = {};
     /// Also forget all contacts: some of them may be another owner's than a port or an IPv6
     /// address now has.
     bool forget_contacts = false;
@@ -128,13 +140,21 @@ struct FirewallDifference {
     [[nodiscard]] bool empty() const {
         return wans.empty() && masquerade_wans.empty() && nat_sources.empty() && exempt.empty() &&
                wan_addresses.empty() && own_ports.empty() && mappings.empty() && pinholes.empty() &&
-               !forget_contacts;
+               ipv6_nat_sources.empty() && ipv6_wan_addresses.empty() && !forget_contacts;
     }
     /// The way back.
     [[nodiscard]] FirewallDifference inverse() const {
-        return {wans.inverse(),     masquerade_wans.inverse(), nat_sources.inverse(),
-                exempt.inverse(),   wan_addresses.inverse(),   own_ports.inverse(),
-                mappings.inverse(), pinholes.inverse(),        forget_contacts};
+        return {wans.inverse(),
+                masquerade_wans.inverse(),
+                nat_sources.inverse(),
+                exempt.inverse(),
+                wan_addresses.inverse(),
+                own_ports.inverse(),
+                mappings.inverse(),
+                pinholes.inverse(),
+                ipv6_nat_sources.inverse(),
+                ipv6_wan_addresses.inverse(),
+                forget_contacts};
     }
     bool operator==(const FirewallDifference&) const = default;
 };
@@ -162,7 +182,8 @@ struct Obstruction {
     /// Others' chains that drop what they forward unless a rule accepts it, as in
     /// "inet fw4 forward". They are asked for where there are ports or pinholes.
     std::vector<std::string> chains = {};
-    std::vector<Endpoint> pinholes = {};  ///< as `ports`, of IPv6 hosts
+    std::vector<Endpoint> pinholes = {};         ///< as `ports`, of IPv6 hosts
+    std::vector<ProtocolPort> nat66_ports = {};  ///< as `ports`, of the WANs' IPv6 addresses
     bool operator==(const Obstruction&) const = default;
 };
 

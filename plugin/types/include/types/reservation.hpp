@@ -103,10 +103,10 @@ inline bool known_by_mac(const Endpoint& endpoint) {
     return std::holds_alternative<MacAddress>(endpoint.host);
 }
 
-/// IPv6 hosts keep their addresses and ports outside: what they reserve is not translated.
-inline bool is_translated(const Endpoint& endpoint) {
+/// Whether the host is given by an IPv6 address: it has no part in IPv4.
+inline bool is_ipv6(const Endpoint& endpoint) {
     const auto* address = std::get_if<Address>(&endpoint.host);
-    return address == nullptr || address->family() == Family::ipv4;
+    return address != nullptr && address->family() == Family::ipv6;
 }
 
 /// (host, protocol, internal port) <-> external port, the same one where nothing is translated.
@@ -117,6 +117,11 @@ struct Reservation {
     Filtering filtering;
     Origin origin;
     ReservationState state;
+    /// NAT66: the external port is its own on the WANs' IPv6 addresses, too.
+    bool nat66 = false;
+    /// Where it is so, of a host that is known by its MAC address: which of `ipv6_addresses` shows
+    /// that port outside. Behind the last: none.
+    std::uint8_t nat66_place = 0;
     // Here they fit in without a gap: many rows are kept.
     /// Of the host that an automatic reservation was made for; nothing for others.
     std::optional<MacAddress> mac = std::nullopt;
@@ -134,6 +139,14 @@ struct Reservation {
 
 inline ExternalEndpoint external_endpoint(const Reservation& row) {
     return {row.internal.protocol, row.external_port, row.external_address};
+}
+
+/// Where NAT66 translates from and to; nothing where it does not.
+inline std::optional<Address> nat66_host(const Reservation& row) {
+    if (!row.nat66) return std::nullopt;
+    if (const auto* address = std::get_if<Address>(&row.internal.host)) return *address;
+    if (row.nat66_place >= row.ipv6_addresses.size()) return std::nullopt;
+    return row.ipv6_addresses[row.nat66_place];
 }
 
 template <>

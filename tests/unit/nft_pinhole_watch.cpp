@@ -10,7 +10,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
-#include "ipv6_flow.hpp"
+#include "pinhole_watch.hpp"
 
 namespace porthole::nft {
 namespace {
@@ -32,7 +32,7 @@ class Message {
     Message(const Ends& original, const Ends& reply, std::uint8_t protocol = udp,
             std::optional<std::uint32_t> status = IPS_SEEN_REPLY) {
         auto* header = mnl_nlmsg_put_header(bytes_.data());
-        put_ipv6_conntrack_header(header);
+        put_conntrack_header(header, Family::ipv6);
         put(header, CTA_TUPLE_ORIG, original, protocol);
         put(header, CTA_TUPLE_REPLY, reply, protocol);
         if (status) mnl_attr_put_u32(header, CTA_STATUS, htonl(*status));
@@ -63,26 +63,33 @@ class Message {
 };
 
 TEST(Ipv6Flows, AreDecoded) {
-    const auto flow = decode_ipv6_flow(Message({host, remote}, {remote, host}).get());
+    const auto flow = decode_flow<Ipv6Bits>(Message({host, remote}, {remote, host}).get());
     ASSERT_TRUE(flow);
     EXPECT_EQ(flow->id, 7U);
     EXPECT_EQ(flow->protocol, Protocol::udp);
-    EXPECT_EQ(flow->ends, (TrackedFlow{host, remote, remote, host, true}));
+    EXPECT_EQ(to_tracked(*flow), (TrackedFlow{host, remote, remote, host, true}));
     const Message silent({host, remote}, {remote, host}, udp, IPS_CONFIRMED);
-    EXPECT_FALSE(decode_ipv6_flow(silent.get())->ends.answered);
+    EXPECT_FALSE(decode_flow<Ipv6Bits>(silent.get())->seen_reply);
 }
 
 TEST(Ipv6Flows, OfOtherKindsAreLeftOut) {
     constexpr std::uint8_t icmpv6 = 58;
-    EXPECT_FALSE(decode_ipv6_flow(Message({host, remote}, {remote, host}, icmpv6).get()));
+    EXPECT_FALSE(decode_flow<Ipv6Bits>(Message({host, remote}, {remote, host}, icmpv6).get()));
     EXPECT_FALSE(
-        decode_ipv6_flow(Message({host, remote}, {remote, host}, udp, std::nullopt).get()));
+        decode_flow<Ipv6Bits>(Message({host, remote}, {remote, host}, udp, std::nullopt).get()));
     const Ends ipv4{parse<Place>("", "192.168.2.2:7"), parse<Place>("", "192.0.2.9:7")};
-    EXPECT_FALSE(decode_ipv6_flow(Message(ipv4, ipv4).get()));
+    EXPECT_FALSE(decode_flow<Ipv6Bits>(Message(ipv4, ipv4).get()));
 }
 
 Ipv6Flow flow(const Place& source, const Place& destination, bool answered) {
-    return {1, Protocol::udp, {source, destination, destination, source, answered}};
+    const auto end = [](const Place& place) {
+        return FlowEndOf<Ipv6Bits>{to_bits<Ipv6Bits>(place.address), place.port.value()};
+    };
+    return {1,
+            Protocol::udp,
+            {end(source), end(destination)},
+            {end(destination), end(source)},
+            answered};
 }
 
 SettleOrder order(SetDifference<Pinhole> pinholes) {
@@ -105,8 +112,9 @@ TEST(PinholeWatchTest, FindsWhomTheHostHasSentTo) {
     EXPECT_FALSE(watch.contact_of(flow({remote.address, host.port}, host, false)));
     // Another table sends it elsewhere.
     auto redirected = flow(host, remote, true);
-    redirected.ends.remote = parse<Place>("", "[2001:db8:77::1]:53");
-    EXPECT_EQ(watch.contact_of(redirected)->remote, redirected.ends.remote.address);
+    const auto elsewhere = parse<Address>("", "2001:db8:77::1");
+    redirected.reply.source = {to_bits<Ipv6Bits>(elsewhere), 53};
+    EXPECT_EQ(watch.contact_of(redirected)->remote, elsewhere);
     auto tcp = flow(host, remote, true);
     tcp.protocol = Protocol::tcp;
     EXPECT_FALSE(watch.contact_of(tcp));
