@@ -232,13 +232,13 @@ class Service::Adaptor final
     }
     std::vector<std::string> Features() override {
         return guarded([] {
-            return std::vector<std::string>{"reservations",    "address-and-port-dependent",
-                                            "masquerade",      "settle",
-                                            "displacement",    "status",
-                                            "claims",          "hosts",
-                                            "conflicts",       "wans",
-                                            "explain",         "pinholes",
-                                            "external-address"};
+            return std::vector<std::string>{"reservations",     "address-and-port-dependent",
+                                            "masquerade",       "settle",
+                                            "displacement",     "status",
+                                            "claims",           "hosts",
+                                            "conflicts",        "wans",
+                                            "explain",          "pinholes",
+                                            "external-address", "nat66"};
         });
     }
 

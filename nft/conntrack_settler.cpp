@@ -199,7 +199,8 @@ class ConntrackSettler::Conntrack {
     std::size_t remove_part(std::span<const T> flows) {
         netlink::Batch batch;
         for (const auto& flow : flows) {
-            const auto& [from, to] = flow.original;
+            const auto& from = flow.original.source;
+            const auto& to = flow.original.destination;
             const auto source = to_address(from.address);
             const auto destination = to_address(to.address);
             batch.add("delete the flow of " + text(from) + " to " + text(to),

@@ -136,7 +136,6 @@ struct FirewallTable::Content {
           pinholes(firewall.pinholes.size()),
           masquerade_wans(firewall.scope.masquerade_wans.size()),
           exempt(firewall.scope.exempt.size()),
-          ipv6_nat_sources(firewall.scope.ipv6_nat_sources.size()),
           ports(firewall),
           bound_ports(PortUse::of_bound(firewall)) {}
 
@@ -145,11 +144,10 @@ struct FirewallTable::Content {
         const bool masquerades = size_after(masquerade_wans, difference.masquerade_wans) != 0;
         const bool exempts = size_after(exempt, difference.exempt) != 0;
         const bool has_fixed = fixed_after(difference) != 0;
-        const bool nat66 = size_after(ipv6_nat_sources, difference.ipv6_nat_sources) != 0;
         const auto holes = size_after(pinholes, difference.pinholes);
         return size_after(mappings, difference.mappings) + holes <= shape.capacity &&
                masquerades == shape.masquerades && exempts == shape.exempts &&
-               has_fixed == shape.fixed && nat66 == shape.nat66;
+               has_fixed == shape.fixed;
     }
     [[nodiscard]] std::size_t fixed_after(const FirewallDifference& difference) const {
         return fixed + count_fixed(difference.mappings.added) -
@@ -161,7 +159,6 @@ struct FirewallTable::Content {
         pinholes = size_after(pinholes, difference.pinholes);
         masquerade_wans = size_after(masquerade_wans, difference.masquerade_wans);
         exempt = size_after(exempt, difference.exempt);
-        ipv6_nat_sources = size_after(ipv6_nat_sources, difference.ipv6_nat_sources);
         return {ports.change(difference), bound_ports.change_bound(difference.mappings)};
     }
 
@@ -171,7 +168,6 @@ struct FirewallTable::Content {
     std::size_t pinholes;
     std::size_t masquerade_wans;
     std::size_t exempt;
-    std::size_t ipv6_nat_sources;
     PortUse ports;
     PortUse bound_ports;
 };
@@ -321,6 +317,8 @@ FirewallCounters FirewallTable::counters() {
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
                                            const FirewallCounters& counted, bool timeouts) {
     auto batch = transaction();
+    constexpr std::size_t bytes_of_a_mapping = 300;  // about, in all sets
+    batch.reserve(firewall.mappings.size() * bytes_of_a_mapping);
     replace_skeleton(batch, shape_for(firewall, timeouts), counted);
     edit_interfaces(batch, Edit::add, sets::wans, firewall.scope.wans);
     edit_interfaces(batch, Edit::add, sets::masquerade_wans, firewall.scope.masquerade_wans);

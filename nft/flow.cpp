@@ -187,15 +187,17 @@ void put_tuple(nlmsghdr* message, Protocol protocol, const Address& source,
 }
 
 template <typename Bits>
-std::size_t FlowJudgeOf<Bits>::Hash::operator()(const Bits& address) const {
-    if constexpr (std::is_same_v<Bits, Ipv4Bits>) return std::hash<Bits>()(address);
-    const auto bytes = to_address(address).bytes();
-    return std::hash<std::string_view>()(
-        {static_cast<const char*>(static_cast<const void*>(bytes.data())), bytes.size()});
+std::size_t FlowJudgeOf<Bits>::Hash::operator()(const Bits& address) const noexcept {
+    if constexpr (std::is_same_v<Bits, Ipv4Bits>) {
+        return std::hash<Bits>()(address);
+    } else {
+        return std::hash<std::string_view>()(
+            {static_cast<const char*>(static_cast<const void*>(address.data())), address.size()});
+    }
 }
 
 template <typename Bits>
-std::size_t FlowJudgeOf<Bits>::Hash::operator()(const Inside& inside) const {
+std::size_t FlowJudgeOf<Bits>::Hash::operator()(const Inside& inside) const noexcept {
     constexpr std::size_t spread = 0x9E3779B97F4A7C15;
     return (*this)(inside.host.address) * spread ^ port_key(inside.protocol, inside.host.port);
 }
@@ -349,8 +351,9 @@ std::optional<Sighting> FlowJudgeOf<Bits>::shows(const Flow& flow) const {
     const auto& from = flow.original.source;
     if (is_owners(flow)) return end_of(flow.protocol, from);
     const auto port = Port::from(from.port);
-    const bool watched = flow.protocol == Protocol::udp && port && scope_.watched &&
-                         scope_.watched->contains(*port) && flow.source_translated() &&
+    const bool watched = FamilyOf<Bits>::family == Family::ipv4 && flow.protocol == Protocol::udp &&
+                         port && scope_.watched && scope_.watched->contains(*port) &&
+                         flow.source_translated() &&
                          wan_addresses_.contains(flow.reply.destination.address) &&
                          in(FamilyOf<Bits>::nat_sources(scope_), from);
     return watched ? end_of(flow.protocol, from) : std::nullopt;
@@ -393,8 +396,7 @@ FlowVerdict FlowJudgeOf<Bits>::judge_owners(const Flow& flow, const Owned& owned
 // Where IPv6 is not translated, it is none of the judge's business.
 template <typename Bits>
 bool FlowJudgeOf<Bits>::finds_all_fine() const {
-    const bool translates =
-        FamilyOf<Bits>::family == Family::ipv4 || !FamilyOf<Bits>::nat_sources(scope_).empty();
+    const bool translates = FamilyOf<Bits>::family == Family::ipv4 || scope_.nat66;
     const bool looks = translates && (looks_ || !own_.empty());
     return external_ports_.empty() && removed_.empty() && gone_addresses_.empty() && !looks;
 }

@@ -151,8 +151,9 @@ class FlowJudgeOf {
         auto operator<=>(const Inside&) const = default;
     };
     struct Hash {
-        std::size_t operator()(const Inside& inside) const;
-        std::size_t operator()(const Bits& address) const;
+        // noexcept: the tables do not keep what is computed quickly.
+        std::size_t operator()(const Inside& inside) const noexcept;
+        std::size_t operator()(const Bits& address) const noexcept;
     };
     [[nodiscard]] const Owned* owned_by(Protocol protocol, const FlowEnd& host) const;
     [[nodiscard]] bool is_taken(Protocol protocol, const FlowEnd& outside) const;

@@ -114,6 +114,12 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
     for (const auto& outside : kinds_of(shape)) {
         const auto family = outside.family;
         const auto header = header_of(outside);
+        auto text = "ct original " + header + " daddr @" + outside.wan_addresses + " ";
+        text.append(header).append(" saddr @").append(outside.nat_sources);
+        text.append(" meta l4proto { tcp, udp } meta l4proto . ");
+        if (outside.fixed) text += "ct original ip daddr . ";
+        text.append("ct original proto-dst @").append(outside.sets.ports);
+        text.append(" oifname != @wans goto ").append(outside.hairpin);
         Rule ours(sent_on);
         ours.of(family)
             .original_address(family, End::destination, Register::first)
@@ -129,12 +135,7 @@ void add_sent_on_rules(netlink::Batch& batch, const Shape& shape) {
             .meta(NFT_META_OIFNAME)
             .not_in(sets::wans)
             .go_to(outside.hairpin)
-            .add_to(batch, "ct original " + header + " daddr @" + outside.wan_addresses + " " +
-                               header + " saddr @" + outside.nat_sources +
-                               " meta l4proto { tcp, udp } meta l4proto . " +
-                               (outside.fixed ? "ct original ip daddr . " : "") +
-                               "ct original proto-dst @" + outside.sets.ports +
-                               " oifname != @wans goto " + outside.hairpin);
+            .add_to(batch, text);
     }
 }
 
@@ -167,6 +168,9 @@ void add_hairpin_rules(netlink::Batch& batch, const Shape& shape, const Outside&
              shape, family,
              {hairpin_displaced_protocols, hairpin_own_protocols, hairpin_bound_protocols,
               nat66_hairpin_displaced_protocols, nat66_hairpin_own_protocols})) {
+        auto text = std::string("meta l4proto . th sport @").append(set);
+        text.append(" meta l4proto { tcp, udp } counter name \"displaced\" ").append(snat);
+        text.append(same_address).append(":").append(to_text(shape.pool));
         Rule(outside.hairpin)
             .meta(NFT_META_L4PROTO, Register::first)
             .port(End::source, Register::second)
@@ -177,9 +181,7 @@ void add_hairpin_rules(netlink::Batch& batch, const Shape& shape, const Outside&
             .counter(counters::displaced)
             .original_address(family, End::destination, Register::third)
             .snat_to(family, shape.pool)
-            .add_to(batch, "meta l4proto . th sport @" + std::string(set) +
-                               " meta l4proto { tcp, udp } counter name \"displaced\" " + snat +
-                               same_address + ":" + to_text(shape.pool));
+            .add_to(batch, text);
     }
     Rule(outside.hairpin)
         .of(family)

@@ -38,9 +38,8 @@ std::optional<TrackedFlow> KernelTracer::flow_of(Protocol protocol, const Place&
     std::optional<TrackedFlow> found;
     try {
         conntrack_.execute(std::move(batch).finalize(), [&](const nlmsghdr* answer) {
-            if (auto flow = ipv4 ? decode<Ipv4Bits>(answer) : decode<Ipv6Bits>(answer)) {
-                found = *std::move(flow);
-            }
+            const auto flow = ipv4 ? decode<Ipv4Bits>(answer) : decode<Ipv6Bits>(answer);
+            if (flow) found = flow;
         });
     } catch (const netlink::BatchFailure& failure) {
         if (failure.code() != ENOENT) throw;

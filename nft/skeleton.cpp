@@ -487,7 +487,7 @@ Shape shape_for(const Firewall& firewall, bool timeouts) {
             .exempts = !scope.exempt.empty(),
             .pinholes = !firewall.pinholes.empty() || scope.watches_moves,
             .fixed = count_fixed(firewall.mappings) != 0,
-            .nat66 = !scope.ipv6_nat_sources.empty(),
+            .nat66 = scope.nat66,
             .watched = scope.watched,
             .watches_moves = scope.watches_moves,
             .capacity = reserved <= usual_capacity && few_watched ? usual_capacity : any_number,

@@ -34,8 +34,8 @@ struct Meaning {
             pinholes.push_back({protocol, *host, port, row.filtering});
             return;
         }
-        mappings.push_back({protocol, host != nullptr ? std::optional(*host) : row.address, port,
-                            row.external_port, claimed, row.filtering, row.external_address});
+        mappings.push_back({protocol, host != nullptr ? std::optional(*host) : row.address.get(),
+                            port, row.external_port, claimed, row.filtering, row.external_address});
     }
     // A claim means nothing while it waits for the port. Who waits for an external address has it
     // kept for him.

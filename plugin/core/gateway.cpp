@@ -2,6 +2,7 @@
 #include "core/gateway.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -63,7 +64,13 @@ void Gateway::start(const InterfaceSnapshot& interfaces) {
     idle_since_ = last_look_ = last_stored_ = clock_();
     perimeter_ = perimeter_for(configuration_, interfaces_);
     set_perimeter(perimeter_);
-    reservations_.apply(reservations_.follow_perimeter());
+    const auto followed = reservations_.follow_perimeter();
+    if (is_stored(followed)) {
+        auto transaction = store_.begin();
+        transaction.write(followed, ++generation_);
+        transaction.commit();
+    }
+    reservations_.apply(followed);
     firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
     expire();
     const auto configured = configured_by(configuration_, perimeter_);
@@ -198,21 +205,27 @@ std::string Gateway::interface_name(int link_index) const {
 }
 
 void Gateway::set_perimeter(const Perimeter& perimeter) {
-    reservations_.set_perimeter(perimeter.scope.wan_addresses, perimeter.scope.ipv6_nat_sources);
+    reservations_.set_perimeter(perimeter.scope.wan_addresses, perimeter.nat66_networks);
 }
 
 void Gateway::saw(const Sightings& sightings) {
     take_in(sightings);
-    follow_senders(sightings);
+    follow_senders(sightings.seen);
 }
 
 // A host with several IPv6 addresses begins to send from a new one when it likes (RFC 8981). Flows
 // of the old one end with that, so one that keeps sending from several is followed now and then.
-void Gateway::follow_senders(const Sightings& sightings) {
+// `seen` is sorted.
+void Gateway::follow_senders(const std::vector<Sighting>& all_seen) {
     constexpr std::chrono::seconds rest{30};
     const auto now = clock_();
-    for (const auto& seen : sightings.seen) {
+    for (const auto& seen : all_seen) {
         if (seen.host.family() == Family::ipv4) continue;
+        const auto* row = reservations_.owner({seen.host, seen.protocol, seen.port});
+        const auto current = row != nullptr ? nat66_host(*row) : std::nullopt;
+        const bool there = current && std::ranges::binary_search(
+                                          all_seen, Sighting{*current, seen.protocol, seen.port});
+        if (there) continue;
         const auto change = reservations_.translate({seen.host, seen.protocol, seen.port});
         if (change.empty()) continue;
         const auto id = change.after.front().id;
@@ -236,8 +249,8 @@ void Gateway::take_in(const Sightings& sightings) {
             reservations_.saw(internal, now);
             continue;
         }
-        const bool wanted = watched && seen.protocol == Protocol::udp &&
-                            watched->contains(seen.port) &&
+        const bool wanted = watched && seen.host.family() == Family::ipv4 &&
+                            seen.protocol == Protocol::udp && watched->contains(seen.port) &&
                             is_nat_source(perimeter_.scope, seen.host);
         const auto link = wanted ? lan_link_of(perimeter_, interfaces_, seen.host) : std::nullopt;
         if (link) candidates_.add(seen, *link, now);
@@ -294,6 +307,7 @@ std::chrono::milliseconds Gateway::look_interval() const {
 void Gateway::digest(const Look& look) {
     const auto now = clock_();
     take_in({look.seen, false});
+    follow_senders(look.seen);
     observations_.take(look, now);
     try {
         auto obstruction = firewall_.obstruction();
@@ -370,8 +384,7 @@ Perimeter Gateway::perimeter_for(const Configuration& configuration,
                                  const InterfaceSnapshot& interfaces) const {
     auto perimeter = choose_perimeter(configuration, interfaces);
     perimeter.scope.own_ports = unreserved_own_ports();
-    perimeter.scope.watches_moves =
-        cannot_watch_.empty() && !perimeter.scope.ipv6_nat_sources.empty();
+    perimeter.scope.watches_moves = cannot_watch_.empty() && perimeter.scope.nat66;
     if (!cannot_watch_.empty()) perimeter.scope.watched.reset();
     return perimeter;
 }
@@ -531,17 +544,24 @@ void Gateway::warn_of_nat66(std::vector<std::string>& warnings) const {
             "it in nat.sources");
     }
     if (perimeter_.scope.ipv6_wan_addresses.empty()) {
-        warnings.emplace_back("nat.ipv6 is \"nat66\", but no WAN has an IPv6 address");
+        warnings.emplace_back("nat.ipv6 is \"nat66\", but the gateway has no IPv6 address to show");
+    }
+    if (!cannot_watch_.empty()) {
+        warnings.push_back("NAT66 follows hosts to other addresses of theirs only once a minute: " +
+                           cannot_watch_);
     }
     for (const auto id : reservations_.crowded_out()) {
         const auto& row = *reservations_.find(id);
         const auto protocol = row.internal.protocol;
         const auto* owner = reservations_.find(protocol, row.external_port, Family::ipv6);
-        if (owner == nullptr) continue;
-        warnings.push_back(
-            "NAT66: external port " + to_text(ProtocolPort{protocol, row.external_port}) +
-            " belongs to " + to_text(owner->internal.host) + ", so " + to_text(row.internal.host) +
-            " (reservation " + std::to_string(number(id)) + ") does not leave from it over IPv6");
+        const std::string whose = owner != nullptr ? to_text(owner->internal.host)
+                                  : reservations_.is_own(protocol, row.external_port)
+                                      ? "the gateway itself"
+                                      : "the pool";
+        warnings.push_back("NAT66: external port " +
+                           to_text(ProtocolPort{protocol, row.external_port}) + " belongs to " +
+                           whose + ", so " + to_text(row.internal.host) + " (reservation " +
+                           std::to_string(number(id)) + ") does not leave from it over IPv6");
     }
 }
 
@@ -562,7 +582,11 @@ Address Gateway::address_of(const HostKey& host, Family family) const {
 
 Explanation Gateway::explain(const Endpoint& from, const Place& remote, Tracer& tracer) const {
     const auto family = remote.address.family();
-    const Packet packet{from.protocol, {address_of(from.host, family), from.port}, remote};
+    const auto* row = reservations_.find(from);
+    const auto translated =
+        row != nullptr && family == Family::ipv6 ? nat66_host(*row) : std::nullopt;
+    const auto source = translated ? *translated : address_of(from.host, family);
+    const Packet packet{from.protocol, {source, from.port}, remote};
     require_not_own(perimeter_, packet.source.address);
     if (packet.source.address.family() != family) {
         throw InvalidArgument(
@@ -670,8 +694,10 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
     perimeter_ = perimeter;
     if (rebuilt || moved) {
         auto gone_addresses = difference.wan_addresses.removed;
-        const auto& gone_ipv6 = difference.ipv6_wan_addresses.removed;
-        gone_addresses.insert(gone_addresses.end(), gone_ipv6.begin(), gone_ipv6.end());
+        // Where NAT66 was switched off they are still there.
+        std::ranges::copy_if(
+            difference.ipv6_wan_addresses.removed, std::back_inserter(gone_addresses),
+            [&perimeter](const Address& address) { return !has_address(perimeter, address); });
         settle_everything(
             mappings.removed, gone_addresses,
             rebuilt || !difference.wans.added.empty() || !difference.pinholes.added.empty());

@@ -189,9 +189,33 @@ std::string joined(const std::vector<T>& values) {
     return text;
 }
 
-bool is_own(const Perimeter& perimeter, const Address& address) {
-    return std::ranges::any_of(perimeter.interfaces, [&](const PerimeterInterface& interface) {
-        return std::ranges::count(interface.addresses, address) > 0;
+// Whom NAT66 is for, whether there is such a LAN now or not.
+std::vector<Network> nat66_networks(const Configuration& configuration) {
+    auto named = only(Family::ipv6, configuration.nat_sources.value_or(std::vector<Network>{}));
+    if (named.empty()) named.push_back(parse<Network>("", "fc00::/7"));
+    return without_nested(std::move(named));
+}
+
+// Where no WAN has an address of its own, as with a prefix that was delegated and nothing else, the
+// kernel takes one of another interface's (RFC 6724).
+std::vector<Address> shown_by_nat66(const Perimeter& perimeter) {
+    const auto of = [&perimeter](const auto& wanted) {
+        std::vector<Address> found;
+        for (const auto& interface : perimeter.interfaces) {
+            std::ranges::copy_if(interface.addresses, std::back_inserter(found),
+                                 [&](const Address& address) {
+                                     return address.family() == Family::ipv6 &&
+                                            !address.is_link_local() && wanted(interface, address);
+                                 });
+        }
+        sort_unique(found);
+        return found;
+    };
+    auto shown = of(
+        [](const auto& interface, const auto& /*address*/) { return interface.side == Side::wan; });
+    if (!shown.empty()) return shown;
+    return of([](const auto& /*interface*/, const Address& address) {
+        return !Network::around(address, 128)->is_private();
     });
 }
 
@@ -202,8 +226,12 @@ std::optional<Network> network_of(const std::vector<Network>& networks, const Ad
 }
 
 // Where hosts with addresses of this family can have reservations.
-const std::vector<Network>& host_networks(const Perimeter& perimeter, Family family) {
-    return family == Family::ipv4 ? perimeter.scope.nat_sources : perimeter.scope.ipv6_networks;
+std::vector<Network> host_networks(const Perimeter& perimeter, Family family) {
+    const auto& scope = perimeter.scope;
+    if (family == Family::ipv4) return scope.nat_sources;
+    auto networks = scope.ipv6_networks;
+    networks.insert(networks.end(), scope.ipv6_nat_sources.begin(), scope.ipv6_nat_sources.end());
+    return networks;
 }
 
 // The network's own address, which IPv6 gives to all its routers (RFC 4291 section 2.6.1), and its
@@ -289,20 +317,21 @@ Perimeter choose_perimeter(const Configuration& configuration, const InterfaceSn
         return without_nested(named.empty() ? only(family, only_private(inside)) : named);
     };
     scope.nat_sources = sources_in(Family::ipv4);
-    if (configuration.nat66) scope.ipv6_nat_sources = sources_in(Family::ipv6);
+    scope.nat66 = configuration.nat66;
+    if (configuration.nat66) {
+        scope.ipv6_nat_sources = sources_in(Family::ipv6);
+        perimeter.nat66_networks = nat66_networks(configuration);
+    }
     scope.ipv6_networks = without_nested(routable_ipv6(inside));
     scope.exempt = without_nested(only(Family::ipv4, configuration.nat_exempt));
     for (const auto& interface : perimeter.interfaces) {
         if (interface.side != Side::wan) continue;
         for (const auto& address : interface.addresses) {
             if (address.family() == Family::ipv4) scope.wan_addresses.push_back(address);
-            const bool shown =
-                configuration.nat66 && address.family() == Family::ipv6 && !address.is_link_local();
-            if (shown) scope.ipv6_wan_addresses.push_back(address);
         }
     }
     sort_unique(scope.wan_addresses);
-    sort_unique(scope.ipv6_wan_addresses);
+    if (configuration.nat66) scope.ipv6_wan_addresses = shown_by_nat66(perimeter);
     scope.pool = configuration.pool;
     scope.udp_timeout = configuration.udp_timeout;
     if (configuration.claims.enabled) scope.watched = configuration.claims.ports;
@@ -347,7 +376,7 @@ std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapsh
 
 void require_not_own(const Perimeter& perimeter, const HostKey& host) {
     const auto* address = std::get_if<Address>(&host);
-    if (address == nullptr || !is_own(perimeter, *address)) return;
+    if (address == nullptr || !has_address(perimeter, *address)) return;
     throw InvalidArgument("host", to_text(host),
                           "the address of a host on a LAN; this one is the gateway's own");
 }
@@ -363,9 +392,15 @@ void require_wan_address(const Perimeter& perimeter,
                                         : joined(known) + " or \"any\"");
 }
 
+bool has_address(const Perimeter& perimeter, const Address& address) {
+    return std::ranges::any_of(perimeter.interfaces, [&](const PerimeterInterface& interface) {
+        return std::ranges::count(interface.addresses, address) > 0;
+    });
+}
+
 bool is_lan_host(const Perimeter& perimeter, const Address& address) {
     const auto network = network_of(host_networks(perimeter, address.family()), address);
-    return network && !is_own(perimeter, address) && !is_nobodys(*network, address);
+    return network && !has_address(perimeter, address) && !is_nobodys(*network, address);
 }
 
 void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
@@ -373,7 +408,7 @@ void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
     if (address == nullptr) return;
     require_not_own(perimeter, *address);
     const bool ipv4 = address->family() == Family::ipv4;
-    const auto& networks = host_networks(perimeter, address->family());
+    const auto networks = without_nested(host_networks(perimeter, address->family()));
     const auto network = network_of(networks, *address);
     if (!network) {
         throw InvalidArgument("host", to_text(*address),

@@ -14,7 +14,8 @@ std::optional<Address> place_for(const Plan& plan, const Reservation& row) {
     const auto& [places, holders, ipv6] = plan.base().whereabouts();
     const auto& mac = std::get<MacAddress>(row.internal.host);
     const auto known = places.find(mac);
-    auto place = known != places.end() ? std::optional(known->second) : row.address;
+    const std::optional<Address> place =
+        known != places.end() ? std::optional(known->second) : row.address.get();
     if (!place) return std::nullopt;
     const auto holder = holders.find(*place);
     if (holder != holders.end() && holder->second != mac) return std::nullopt;
@@ -66,9 +67,10 @@ std::uint8_t choose_nat66_place(const Reservations& base, const Reservation& row
 
 void follow_nat66(const Plan& plan, Reservation& row, const std::optional<Address>& translated) {
     const bool wanted = plan.base().translates_ipv6(row.internal.host);
-    const auto had = row.nat66;
+    const bool had = row.nat66;
     const auto* owner = plan.find({row.internal.protocol, row.external_port}, Family::ipv6);
-    row.nat66 = wanted && (owner == nullptr || owner->id == row.id);
+    const bool free = had || plan.base().can_be_reserved(row.internal.protocol, row.external_port);
+    row.nat66 = wanted && (owner == nullptr ? free : owner->id == row.id);
     if (known_by_mac(row.internal)) {
         row.nat66_place = choose_nat66_place(plan.base(), row, translated);
         return;
@@ -92,7 +94,7 @@ void follow_perimeter(const Plan& plan, Reservation& row,
 
 void leave(const Plan& plan, Reservation& row, const Address& address) {
     const auto translated = nat66_host(row);
-    if (row.address == address) row.address.reset();
+    if (row.address.get() == address) row.address.reset();
     std::erase(row.ipv6_addresses, address);
     row.nat66_place = choose_nat66_place(plan.base(), row, translated);
     if (is_away(row)) row.state = ReservationState::waiting;
@@ -132,11 +134,19 @@ void follow_in(Plan& plan, const std::set<ReservationId>& followers) {
     for (const auto& row : rows) put_in_place(plan, row);
 }
 
-void follow_perimeter_in(Plan& plan, const std::set<ReservationId>& rows) {
-    for (const auto id : rows) {
-        const auto* found = plan.find(id);
-        if (found == nullptr) continue;
-        auto row = *found;
+// All leave their ports of NAT66 first: the oldest one gets it, whoever had it before. After a
+// restart it is the same one.
+void follow_perimeter_in(Plan& plan, const std::set<ReservationId>& ids) {
+    std::vector<Reservation> rows;
+    for (const auto id : ids) {
+        const auto* row = plan.find(id);
+        if (row == nullptr) continue;
+        rows.push_back(*row);
+        auto gone = *row;
+        gone.nat66 = false;
+        plan.put(gone);
+    }
+    for (auto& row : rows) {
         if (known_by_mac(row.internal)) {
             put_in_place(plan, row);
         } else {
@@ -147,11 +157,9 @@ void follow_perimeter_in(Plan& plan, const std::set<ReservationId>& rows) {
 }
 
 std::set<ReservationId> concerned_by_perimeter(const Plan& plan) {
-    std::set<ReservationId> found;
+    auto found = plan.base().followers();
+    found.insert(plan.base().ipv6_hosts().begin(), plan.base().ipv6_hosts().end());
     for (const auto& [endpoint, id] : plan.base().fixed()) found.insert(id);
-    for (const auto& [id, row] : plan.base().rows()) {
-        if (is_ipv6(row.internal) || known_by_mac(row.internal)) found.insert(id);
-    }
     return found;
 }
 

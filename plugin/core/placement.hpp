@@ -18,8 +18,9 @@ void leave(const Plan& plan, Reservation& row, const Address& address);
 void put_in_place(Plan& plan, Reservation row);
 /// Puts these rows of MAC addresses where their hosts are; addresses may change hands among them.
 void follow_in(Plan& plan, const std::set<ReservationId>& followers);
-/// Puts these rows as the perimeter has it now.
-void follow_perimeter_in(Plan& plan, const std::set<ReservationId>& rows);
+/// Puts these rows as the perimeter has it now. Of several that want one port under NAT66, the
+/// oldest gets it.
+void follow_perimeter_in(Plan& plan, const std::set<ReservationId>& ids);
 /// All rows that the perimeter may have changed: with fixed external addresses, and with a part in
 /// IPv6.
 std::set<ReservationId> concerned_by_perimeter(const Plan& plan);

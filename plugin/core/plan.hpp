@@ -176,9 +176,8 @@ class Plan {
         set_owner(old, nobody);
     }
     void set_owner(const Reservation& row, ReservationId id) {
-        const auto& [host, protocol, port] = row.internal;
-        const auto number_in = [&](Family family) {
-            return EndpointHash::number(protocol, row.external_port, family);
+        const auto number_in = [&row](Family family) {
+            return EndpointHash::number(row.internal.protocol, row.external_port, family);
         };
         if (row.nat66) external_[number_in(Family::ipv6)] = id;
         if (is_ipv6(row.internal)) return;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -297,7 +298,7 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
         row.origin = Origin::api;
         row.mac.reset();
     }
-    const auto families = plan.families_of(row.internal);
+    auto families = plan.families_of(row.internal);
     if (!families.ipv4) require_any_address(changes.external_address);
     if (!families.ipv4 && !families.ipv6) {
         require_own_port(row.internal, changes.external_port);
@@ -305,6 +306,7 @@ ReservationDifference Reservations::change(ReservationId id, const ReservationCh
         const auto kept = external_endpoint(row);
         const ExternalEndpoint wanted{kept.protocol, changes.external_port.value_or(kept.port),
                                       changes.external_address.value_or(kept.address)};
+        if (wanted.port == kept.port && !old->nat66) families.ipv6 = false;
         const auto* owner = plan.taken(wanted, families, old);
         const bool allowed =
             wanted.port == kept.port || can_be_reserved(wanted.protocol, wanted.port);
@@ -372,17 +374,9 @@ void Reservations::set_perimeter(std::vector<Address> wan_addresses,
     }
 }
 
-// Whoever is not translated any more makes room for others first.
 ReservationDifference Reservations::follow_perimeter() const {
     Plan plan(*this);
-    const auto rows = concerned_by_perimeter(plan);
-    for (const auto id : rows) {
-        auto row = rows_.at(id);
-        if (!row.nat66 || translates_ipv6(row.internal.host)) continue;
-        row.nat66 = false;
-        plan.put(row);
-    }
-    follow_perimeter_in(plan, rows);
+    follow_perimeter_in(plan, concerned_by_perimeter(plan));
     return std::move(plan).difference();
 }
 
@@ -403,7 +397,7 @@ ReservationDifference Reservations::translate(const Endpoint& from) const {
     if (place == row.ipv6_addresses.end()) return {};
     row.nat66_place = static_cast<std::uint8_t>(place - row.ipv6_addresses.begin());
     if (row == *owner) return {};
-    row.state = ReservationState::settling;
+    if (row.state != ReservationState::waiting) row.state = ReservationState::settling;
     plan.put(row);
     return std::move(plan).difference();
 }
@@ -411,8 +405,10 @@ ReservationDifference Reservations::translate(const Endpoint& from) const {
 ConfiguredDifference Reservations::configure(
     std::span<const ReserveRequest> wanted, Time now,
     const std::function<void(const HostKey&)>& check) const {
-    // All configured rows leave first, so that ports can change hands among them.
     Plan plan(*this);
+    const auto concerned = concerned_by_perimeter(plan);
+    follow_perimeter_in(plan, concerned);
+    // All configured rows leave first, so that ports can change hands among them.
     for (const auto& [id, row] : rows_) {
         if (row.origin == Origin::configured) plan.remove(row);
     }
@@ -432,7 +428,7 @@ ConfiguredDifference Reservations::configure(
         }
     }
     follow_in(plan, followers_);
-    follow_perimeter_in(plan, concerned_by_perimeter(plan));
+    follow_perimeter_in(plan, concerned);
     result.difference = std::move(plan).difference();
     return result;
 }
@@ -515,10 +511,12 @@ void Reservations::saw(const Endpoint& from, Time now) {
 }
 
 void Reservations::set_state(std::span<const ReservationId> ids, ReservationState state) {
+    auto next = rows_.begin();  // of all rows, the next one is the one that is looked for
     for (const auto id : ids) {
-        const auto found = rows_.find(id);
-        if (found == rows_.end() || found->second.state == ReservationState::waiting) continue;
-        found->second.state = state;
+        const auto found = next != rows_.end() && next->first == id ? next : rows_.find(id);
+        if (found == rows_.end()) continue;
+        next = std::next(found);
+        if (found->second.state != ReservationState::waiting) found->second.state = state;
     }
 }
 
@@ -544,6 +542,7 @@ bool Reservations::add(const Reservation& row) {
     if (row.expires != never) by_expiry_.emplace(row.expires, id);
     set_owner(row, id);
     pinholes_ += pinholes_of(row);
+    if (is_ipv6(row.internal)) ipv6_hosts_.insert(id);
     if (row.origin == Origin::automatic) claims_.insert(claims_.end(), id);
     if (!row.nat66 && translates_ipv6(row.internal.host)) crowded_out_.insert(id);
     for (const auto& place : located(row)) by_address_.emplace(place, id);
@@ -560,6 +559,7 @@ void Reservations::apply(const ReservationDifference& difference) {
         if (row.expires != never) by_expiry_.erase({row.expires, row.id});
         set_owner(row, nobody);
         pinholes_ -= pinholes_of(row);
+        ipv6_hosts_.erase(row.id);
         claims_.erase(row.id);
         crowded_out_.erase(row.id);
         rows_.erase(row.id);
@@ -607,13 +607,15 @@ std::vector<const Reservation*> Reservations::all_outside(const ProtocolPort& po
         if (at->first.protocol != port.protocol || at->first.port != port.port) break;
         found.push_back(&rows_.at(at->second));
     }
+    const auto* translated = find(port.protocol, port.port, Family::ipv6);
+    if (translated != nullptr && is_ipv6(translated->internal)) found.push_back(translated);
     // IPv6 addresses are ordered behind IPv4 ones, the first of them is all zeros.
     constexpr std::array<std::uint8_t, 16> zeros{};
     const Endpoint first{*Address::from_bytes(zeros), port.protocol, port.port};
     for (auto row = by_internal_.lower_bound(first); row != by_internal_.end(); ++row) {
         const auto& internal = (*row)->internal;
         if (internal.port != port.port || internal.protocol != port.protocol) break;
-        if (is_ipv6(internal)) found.push_back(*row);
+        if (is_ipv6(internal) && !(*row)->nat66) found.push_back(*row);
     }
     for (const auto id : followers_) {
         const auto& row = rows_.at(id);

@@ -211,6 +211,7 @@ class Store::Database {
         const auto next_id = ReservationId{static_cast<std::uint64_t>(counter.integer(1))};
 
         std::vector<Reservation> rows;
+        rows.reserve(static_cast<std::size_t>(number_of("SELECT count(*) FROM reservation")));
         Statement select(handle_.get(), "SELECT * FROM reservation ORDER BY id");
         while (select.step()) {
             rows.push_back({
@@ -255,7 +256,7 @@ class Store::Database {
             .bind(9, row.expires)
             .bind(10, row.last_seen)
             .bind(11, row.mac)
-            .bind(12, row.address)
+            .bind(12, row.address.get())
             .bind(13, row.ipv6_addresses)
             .bind(14, row.external_address.fixed())
             .run();

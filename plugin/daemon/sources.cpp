@@ -91,8 +91,11 @@ void ListenerSource::dispatch() {
     if (Clock::now() < next_) return;
     next_ = Clock::now() + look_at_sockets;
     try {
-        gateway_.own_ports_changed(
-            own_ports_.update(reader_.read(), gateway_.perimeter().scope.wan_addresses));
+        const auto& scope = gateway_.perimeter().scope;
+        auto outside = scope.wan_addresses;
+        outside.insert(outside.end(), scope.ipv6_wan_addresses.begin(),
+                       scope.ipv6_wan_addresses.end());
+        gateway_.own_ports_changed(own_ports_.update(reader_.read(), outside));
         failed_ = false;
     } catch (const Error& error) {
         if (!failed_) {

@@ -109,7 +109,7 @@ class FollowersTest : public ::testing::Test {
     }
     [[nodiscard]] std::optional<Address> address_of(const MacAddress& host,
                                                     std::uint64_t internal_port = 51820) const {
-        return all_.find(at(host, internal_port))->address;
+        return all_.find(at(host, internal_port))->address.get();
     }
     [[nodiscard]] ReservationState state_of(const MacAddress& host) const {
         return all_.find(at(host))->state;

@@ -74,6 +74,9 @@ TEST_F(Nat66Rows, HaveThePortsOfTheirFamilyToThemselves) {
     all_.apply(all_.change(outside(51821)->id, {.external_port = port(7)}, now));
     EXPECT_EQ(outside(7)->internal, ben);
     EXPECT_EQ(outside(51821), nullptr);
+    EXPECT_THAT(all_.all_outside({Protocol::udp, port(7)}), ElementsAre(all_.find(ben)));
+    EXPECT_THAT(all_.all_outside({Protocol::udp, port(51820)}), SizeIs(3))
+        << "one of each family, and one that is not translated";
 }
 
 TEST_F(Nat66Rows, OfMacAddressesHaveTheirPortInBothFamilies) {
@@ -153,6 +156,73 @@ TEST_F(Nat66Rows, AreLoadedWhateverTheyShowed) {
     EXPECT_EQ(elsewhere.find(anna)->external_port, port(51820));
 }
 
+// A fixed address of the WAN's that is gone is waited for, whatever the host does over IPv6.
+TEST_F(Nat66Rows, GoOnWaitingForAnExternalAddress) {
+    reserve({.internal = by_mac,
+             .external_address = ExternalAddress(parse<Address>("", "203.0.113.1"))});
+    locate({"fd00:2::9", "fd00:2::99"});
+    ASSERT_EQ(all_.find(by_mac)->state, ReservationState::waiting);
+    all_.apply(all_.translate(endpoint("fd00:2::99", 51820)));
+    EXPECT_EQ(all_.find(by_mac)->state, ReservationState::waiting);
+    EXPECT_EQ(to_text(*nat66_host(*all_.find(by_mac))), "fd00:2::99");
+}
+
+TEST_F(Nat66Rows, TakeNeitherTheGatewaysPortsNorThoseOfThePool) {
+    translate({});
+    const auto ssh = endpoint("fd00:2::2", 22, Protocol::tcp);
+    const auto of_pool = endpoint("fd00:2::2", 62000);
+    reserve({.internal = ssh});
+    reserve({.internal = of_pool});
+    all_.set_own_ports({{Protocol::tcp, port(22)}});
+    translate(inside);
+    EXPECT_FALSE(all_.find(ssh)->nat66);
+    EXPECT_FALSE(all_.find(of_pool)->nat66);
+    EXPECT_THAT(all_.crowded_out(), SizeIs(2));
+    // Who has it already keeps it.
+    reserve({.internal = anna});
+    all_.set_own_ports({{Protocol::udp, port(51820)}});
+    EXPECT_TRUE(all_.follow_perimeter().empty() || all_.find(anna)->nat66);
+    all_.apply(all_.follow_perimeter());
+    EXPECT_TRUE(all_.find(anna)->nat66);
+}
+
+// The same one before and after a restart.
+TEST_F(Nat66Rows, GoByTheirAge) {
+    const auto elsewhere = endpoint("fd00:7::2", 51820);
+    reserve({.internal = elsewhere});
+    reserve({.internal = anna});
+    EXPECT_EQ(outside(51820)->internal, anna);
+    translate(all<Network>({"fd00:2::/64", "fd00:7::/64"}));
+    EXPECT_EQ(outside(51820)->internal, elsewhere);
+    EXPECT_EQ(all_.find(anna)->state, ReservationState::waiting);
+    std::vector<Reservation> rows;
+    for (const auto& [id, row] : all_.rows()) rows.push_back(row);
+    for (auto& row : rows) row.nat66 = false;
+    Reservations loaded(rows, all_.next_id());
+    loaded.set_perimeter({}, all<Network>({"fd00:2::/64", "fd00:7::/64"}));
+    loaded.apply(loaded.follow_perimeter());
+    EXPECT_EQ(loaded.find(Protocol::udp, port(51820), Family::ipv6)->internal, elsewhere);
+}
+
+TEST_F(Nat66Rows, OfTheConfigurationGoByThatToo) {
+    const auto configure = [&](const std::vector<ReserveRequest>& wanted) {
+        const auto configured = all_.configure(wanted, now);
+        all_.apply(configured.difference);
+        return configured.refused;
+    };
+    translate({});
+    EXPECT_THAT(configure({{.internal = ben}}), IsEmpty());
+    reserve({.internal = anna});
+    all_.set_perimeter({}, inside);
+    EXPECT_THAT(configure({{.internal = ben}}), IsEmpty());
+    EXPECT_EQ(outside(51820)->internal, ben) << "it is older";
+    // Who is not translated any more makes room in the same step.
+    all_.set_perimeter({}, all<Network>({"fd00:7::/64"}));
+    EXPECT_THAT(configure({{.internal = ben}, {.internal = endpoint("fd00:7::2", 51820)}}),
+                IsEmpty());
+    EXPECT_EQ(outside(51820)->internal, endpoint("fd00:7::2", 51820));
+}
+
 // Whatever happens: nobody shares a port, nobody waits for one that is free, and the table that
 // follows change by change is the one that is built.
 TEST_F(Nat66Rows, KeepTheirPromisesWhateverHappens) {
@@ -205,6 +275,11 @@ TEST_F(Nat66Rows, KeepTheirPromisesWhateverHappens) {
                 }
                 all_.set_whereabouts(whereabouts);
                 change = all_.follow();
+            } else if (pick(2) == 0) {
+                std::vector<ReserveRequest> wanted;
+                for (std::size_t i = 0; i < pick(3); ++i)
+                    wanted.push_back({.internal = hosts.at(pick(hosts.size()))});
+                change = all_.configure(wanted, now).difference;
             } else {
                 change = all_.translate(endpoint(pick(2) == 0 ? "fd00:2::9" : "fd00:2::99", 51820));
             }
@@ -236,6 +311,11 @@ TEST_F(Nat66Rows, KeepTheirPromisesWhateverHappens) {
             ASSERT_EQ(all_.crowded_out().contains(id), wants && !row.nat66) << step;
         }
         for (const auto id : all_.crowded_out()) {
+            const auto& row = *all_.find(id);
+            const auto state = row.state;
+            ASSERT_EQ(state == ReservationState::waiting,
+                      is_ipv6(row.internal) || (!row.address && row.ipv6_addresses.empty()))
+                << step;
             ++waited;
             ASSERT_TRUE(owners.contains(all_.find(id)->external_port)) << step << ": it is free";
         }

@@ -656,7 +656,7 @@ class FollowersProperty : public ::testing::TestWithParam<std::uint32_t> {
                 const auto* owner = reservations_.owner(at(here->second, row.internal));
                 ASSERT_NE(owner, nullptr);
                 EXPECT_NE(owner->origin, Origin::automatic) << "a claim goes before the host";
-                EXPECT_EQ(row.address,
+                EXPECT_EQ(row.address.get(),
                           owner->id == id ? std::optional(here->second) : std::nullopt);
                 continue;
             }

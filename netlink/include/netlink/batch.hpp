@@ -59,6 +59,8 @@ class Batch {
     void add(std::string name, std::uint16_t type, std::uint16_t flags,
              const std::function<void(nlmsghdr*)>& payload);
     [[nodiscard]] bool empty() const { return commands_ == 0; }
+    /// Room for so many bytes of messages in all: growing to a large batch takes time.
+    void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
 
     /// Closes the batch. Of an nfnetlink transaction only the last command asks for an
     /// acknowledgement: the kernel answers in order and reports every failure unasked, so this one

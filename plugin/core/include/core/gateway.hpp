@@ -146,7 +146,7 @@ class Gateway {
     void settle_everything(const std::vector<Mapping>& removed,
                            const std::vector<Address>& gone_addresses, bool pinholes_were_away);
     void take_in(const Sightings& sightings);
-    void follow_senders(const Sightings& sightings);
+    void follow_senders(const std::vector<Sighting>& all_seen);
     void digest(const Look& look);
     void remember(const std::vector<SeenContact>& contacts, bool renew);
     void forget_idle_claims(Time now);

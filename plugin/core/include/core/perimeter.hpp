@@ -32,6 +32,8 @@ struct PerimeterInterface {
 struct Perimeter {
     std::vector<PerimeterInterface> interfaces;
     Scope scope;
+    /// Whose hosts NAT66 is for, whether there is such a LAN now or not; none: for nobody.
+    std::vector<Network> nat66_networks = {};
     bool operator==(const Perimeter&) const = default;
 };
 
@@ -70,6 +72,9 @@ std::set<int> lan_links(const Perimeter& perimeter, const InterfaceSnapshot& sna
 /// gateway itself and for what cannot be a host's address.
 std::optional<int> lan_link_of(const Perimeter& perimeter, const InterfaceSnapshot& snapshot,
                                const Address& host);
+
+/// Whether the gateway itself has this address on an interface.
+bool has_address(const Perimeter& perimeter, const Address& address);
 
 /// Whether a host on a LAN can have this address, and a reservation for it.
 bool is_lan_host(const Perimeter& perimeter, const Address& address);

@@ -221,6 +221,9 @@ class Reservations {
     /// Ordered by id.
     [[nodiscard]] const std::map<ReservationId, Reservation>& rows() const { return rows_; }
     [[nodiscard]] std::size_t size() const { return rows_.size(); }
+    /// The rows of hosts that are known by their MAC addresses, and by IPv6 addresses.
+    [[nodiscard]] const std::set<ReservationId>& followers() const { return followers_; }
+    [[nodiscard]] const std::set<ReservationId>& ipv6_hosts() const { return ipv6_hosts_; }
     /// The automatic rows.
     [[nodiscard]] const std::set<ReservationId>& claims() const { return claims_; }
     [[nodiscard]] ReservationId next_id() const { return next_id_; }
@@ -252,6 +255,7 @@ class Reservations {
     std::set<ReservationId> claims_;
     std::size_t pinholes_ = 0;
     std::set<ReservationId> followers_;             // rows of MAC addresses
+    std::set<ReservationId> ipv6_hosts_;            // rows of IPv6 addresses
     std::map<Endpoint, ReservationId> by_address_;  // of those that have one, where it is
     // Per protocol, the owner of every external port that is translated; id 0: free. Empty until
     // the first reservation. Of those on any address.

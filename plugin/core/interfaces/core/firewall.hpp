@@ -87,7 +87,8 @@ struct Scope {
     std::chrono::seconds udp_timeout = default_udp_timeout;  ///< of new flows of reserved ports
     /// The LANs' IPv6 networks, whose hosts may have pinholes; the table does not need them.
     std::vector<Network> ipv6_networks = {};
-    /// Sources that are translated, IPv6: none unless there is NAT66.
+    bool nat66 = false;  ///< IPv6 is translated, too
+    /// Sources that are translated, IPv6: none without NAT66.
     std::vector<Network> ipv6_nat_sources = {};
     /// What NAT66 puts on packets; none where there is none.
     std::vector<Address> ipv6_wan_addresses = {};
@@ -100,7 +101,7 @@ struct Scope {
 /// Whether a FirewallDifference leads from one to the other: it changes lists only.
 inline bool differ_in_lists_only(const Scope& a, const Scope& b) {
     return a.pool == b.pool && a.watched == b.watched && a.udp_timeout == b.udp_timeout &&
-           a.watches_moves == b.watches_moves;
+           a.nat66 == b.nat66 && a.watches_moves == b.watches_moves;
 }
 
 /// Everything that Porthole wants to be in the kernel's packet filter.

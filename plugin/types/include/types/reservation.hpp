@@ -61,6 +61,28 @@ class Comment {
     std::unique_ptr<const std::string> text_;  // nothing: empty, as most are
 };
 
+/// An IPv4 address or nothing, in four bytes: many rows are kept.
+class OptionalIpv4 {
+  public:
+    OptionalIpv4() = default;
+    // NOLINTBEGIN(google-explicit-constructor): they are the same but for their size.
+    OptionalIpv4(std::nullopt_t /*nothing*/) {}
+    OptionalIpv4(const Address& address) : value_(address.v4_value()) {}
+    OptionalIpv4(const std::optional<Address>& address)
+        : value_(address ? address->v4_value() : 0) {}
+    // NOLINTEND(google-explicit-constructor)
+    [[nodiscard]] std::optional<Address> get() const {
+        return *this ? std::optional(**this) : std::nullopt;
+    }
+    explicit operator bool() const { return value_ != 0; }
+    Address operator*() const { return Address::v4(value_); }
+    void reset() { value_ = 0; }
+    auto operator<=>(const OptionalIpv4&) const = default;
+
+  private:
+    std::uint32_t value_ = 0;  // 0.0.0.0 is nobody's
+};
+
 /// The one IPv4 address of the WANs' that a reservation is bound to; or any: it has its port on all
 /// of them, and leaves from the one that the kernel chooses. In four bytes: many rows are kept.
 class ExternalAddress {
@@ -127,7 +149,7 @@ struct Reservation {
     std::optional<MacAddress> mac = std::nullopt;
     /// Of a host that is known by its MAC address: its IPv4 address, as far as that is known and
     /// nobody else has reserved the port for that address.
-    std::optional<Address> address = std::nullopt;
+    OptionalIpv4 address = std::nullopt;
     ExternalAddress external_address = {};
     Comment comment;
     Time expires = never;
