@@ -404,7 +404,8 @@ TEST_F(Nat66, ClaimsNothing) {
         lab::exchange(ipv4, there, at(addresses::outside, 1234));
         return std::get<1>(client->list()) != 0;
     }));
-    for (const auto& row : std::get<0>(client->list())) {
+    const auto rows = std::get<0>(client->list());
+    for (const auto& row : rows) {
         EXPECT_EQ(row.get<1>(), std::string(addresses::a2));
     }
 }
