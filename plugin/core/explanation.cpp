@@ -144,9 +144,9 @@ class Trace {
         if (is_ipv4()) {
             say("{} is reserved for it, but no WAN has that address now.", outside_of(*owner_));
         } else if (other) {
-            say("Port {} is reserved for its host, which sends from {} now; with a new flow of "
-                "this "
-                "address it follows, twice a minute at most.",
+            say("Port {} is reserved for its host, which sends from {} now; it follows a new flow "
+                "of "
+                "this address, twice a minute at most.",
                 to_text(owner_->external_port), to_text(*other));
         } else {
             say("Port {} is reserved for it, but over IPv6 that belongs to another host: see "

@@ -215,7 +215,7 @@ void Gateway::saw(const Sightings& sightings) {
 
 // A host with several IPv6 addresses begins to send from a new one when it likes (RFC 8981). Flows
 // of the old one end with that, so one that keeps sending from several is followed now and then.
-// `seen` is sorted.
+// `all_seen` is sorted.
 void Gateway::follow_senders(const std::vector<Sighting>& all_seen) {
     constexpr std::chrono::seconds rest{30};
     const auto now = clock_();
@@ -540,8 +540,7 @@ void Gateway::warn_of_nat66(std::vector<std::string>& warnings) const {
     if (perimeter_.scope.ipv6_nat_sources.empty()) {
         warnings.emplace_back(
             "nat.ipv6 is \"nat66\", but no LAN with a private IPv6 network (fc00::/7) is known: "
-            "name "
-            "it in nat.sources");
+            "name it in nat.sources");
     }
     if (perimeter_.scope.ipv6_wan_addresses.empty()) {
         warnings.emplace_back("nat.ipv6 is \"nat66\", but the gateway has no IPv6 address to show");

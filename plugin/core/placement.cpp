@@ -86,10 +86,9 @@ void follow_nat66(const Plan& plan, Reservation& row, const std::optional<Addres
 
 }  // namespace
 
-void follow_perimeter(const Plan& plan, Reservation& row,
-                      const std::optional<Address>& translated) {
+void follow_perimeter(const Plan& plan, Reservation& row) {
     follow_wan(plan.base(), row);
-    follow_nat66(plan, row, translated);
+    follow_nat66(plan, row, std::nullopt);
 }
 
 void leave(const Plan& plan, Reservation& row, const Address& address) {

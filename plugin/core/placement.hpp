@@ -8,10 +8,8 @@
 namespace porthole {
 
 /// Has a row that is to be put wait for its external address, or not any more, and have its port
-/// under NAT66 as far as nobody else has it. `translated`: the host's address that shows the port
-/// now.
-void follow_perimeter(const Plan& plan, Reservation& row,
-                      const std::optional<Address>& translated = std::nullopt);
+/// under NAT66 as far as nobody else has it. Not of a MAC address: see put_in_place().
+void follow_perimeter(const Plan& plan, Reservation& row);
 /// Somebody else has reserved the port of a MAC address's row for this address.
 void leave(const Plan& plan, Reservation& row, const Address& address);
 /// Puts the row of a MAC address where its host is.
