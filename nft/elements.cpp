@@ -92,8 +92,11 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
                 const Element encoded = encode(value);
                 nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_KEY, encoded.key.data(),
                                    encoded.key.length());
-                const std::uint32_t flags = encoded.interval_end ? interval_end : 0;
-                nftnl_set_elem_set_u32(element.get(), NFTNL_SET_ELEM_FLAGS, flags);
+                if (encoded.interval_end) {
+                    nftnl_set_elem_set_u32(element.get(), NFTNL_SET_ELEM_FLAGS, interval_end);
+                } else {
+                    nftnl_set_elem_unset(element.get(), NFTNL_SET_ELEM_FLAGS);
+                }
                 if (encoded.data) {
                     nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_DATA, encoded.data->data(),
                                        encoded.data->length());

@@ -41,8 +41,10 @@ constexpr std::uint32_t joined_types(std::initializer_list<DataType> types) {
 // Of both protocols: more mappings there cannot be.
 constexpr std::uint32_t all_ports = 2 * 65536;
 // What nearly every gateway can do with: a set of all ports takes the kernel 2 MiB even while it is
-// empty, one of this size 64 KiB.
+// empty, which it has to find and to clear, one of this size 64 KiB.
 constexpr std::uint32_t usual_capacity = 4096;
+// 1 MiB, the most that fits it: all ports of one protocol, and half of the other's.
+constexpr std::uint32_t large_capacity = 98'304;
 // More than there are of all kinds.
 constexpr std::uint32_t any_number = 1'000'000'000;
 // As many of them go into the sets of that size without being counted as mappings.
@@ -469,6 +471,15 @@ void add_pinhole_chains(netlink::Batch& batch, const Shape& shape) {
     add_pinhole_rules(batch, shape);
 }
 
+std::uint32_t capacity_for(const Firewall& firewall) {
+    const auto& watched = firewall.scope.watched;
+    const bool few_watched =
+        !watched || watched->last().value() - watched->first().value() < most_watched;
+    const auto reserved = firewall.mappings.size() + firewall.pinholes.size();
+    if (reserved <= usual_capacity && few_watched) return usual_capacity;
+    return reserved <= large_capacity ? large_capacity : any_number;
+}
+
 }  // namespace
 
 std::size_t count_fixed(std::span<const Mapping> mappings) {
@@ -478,10 +489,6 @@ std::size_t count_fixed(std::span<const Mapping> mappings) {
 
 Shape shape_for(const Firewall& firewall, bool timeouts) {
     const auto& scope = firewall.scope;
-    const bool few_watched =
-        !scope.watched ||
-        scope.watched->last().value() - scope.watched->first().value() < most_watched;
-    const auto reserved = firewall.mappings.size() + firewall.pinholes.size();
     return {.pool = scope.pool,
             .masquerades = !scope.masquerade_wans.empty(),
             .exempts = !scope.exempt.empty(),
@@ -490,7 +497,7 @@ Shape shape_for(const Firewall& firewall, bool timeouts) {
             .nat66 = scope.nat66,
             .watched = scope.watched,
             .watches_moves = scope.watches_moves,
-            .capacity = reserved <= usual_capacity && few_watched ? usual_capacity : any_number,
+            .capacity = capacity_for(firewall),
             .udp_timeout = timeouts ? std::optional(scope.udp_timeout) : std::nullopt};
 }
 

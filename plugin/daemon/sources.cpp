@@ -244,6 +244,7 @@ void MemorySource::dispatch() {
     if (!at_ || *at_ > Clock::now()) return;
     at_.reset();
     give_back_memory();
+    if (!std::exchange(started_, true)) give_back_program();
 }
 
 void SettlerSource::dispatch() {

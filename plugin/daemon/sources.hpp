@@ -100,6 +100,7 @@ class MemorySource : public EventSource {
     const Settling& settling_;
     std::uint64_t seen_ = 0;
     std::optional<Clock::time_point> at_;
+    bool started_ = false;
 };
 
 /// Makes the gateway follow the sockets that it has itself: by looking, as nobody tells.

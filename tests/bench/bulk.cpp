@@ -200,15 +200,15 @@ Lines measure_memory(const Options&) {
     const auto line = [&](std::string what, std::string goal_text, double goal) {
         // Two seconds after its last walk, and not before, the service returns what it took for it.
         std::this_thread::sleep_for(std::chrono::seconds(3));
-        const auto resident = static_cast<double>(service.memory("VmRSS"));
+        const auto resident = static_cast<double>(service.porthole().memory("VmRSS"));
         return Line{
             .what = std::move(what),
             .measured = fmt::format("{:.1f} MiB", resident / mebibyte),
             .compared = fmt::format(
                 "{:.1f} MiB of its own, {:.1f} MiB of program and library files; peak {:.1f} MiB",
-                static_cast<double>(service.memory("RssAnon")) / mebibyte,
-                static_cast<double>(service.memory("RssFile")) / mebibyte,
-                static_cast<double>(service.memory("VmHWM")) / mebibyte),
+                static_cast<double>(service.porthole().memory("RssAnon")) / mebibyte,
+                static_cast<double>(service.porthole().memory("RssFile")) / mebibyte,
+                static_cast<double>(service.porthole().memory("VmHWM")) / mebibyte),
             .ratio = "",
             .goal = std::move(goal_text),
             .verdict = verdict_at_most(resident, goal)};

@@ -72,17 +72,6 @@ void Service::wait_until_settled() {
     }
 }
 
-std::size_t Service::memory(const std::string& line) {
-    std::istringstream status(
-        lab::read_file(fmt::format("/proc/{}/status", porthole_.process()->id())));
-    std::string word;
-    std::size_t kibibytes = 0;
-    while (status >> word) {
-        if (word == line + ":" && status >> kibibytes) return kibibytes * 1024;
-    }
-    throw std::runtime_error("no " + line + " in /proc/PID/status");
-}
-
 double Service::cpu_time() {
     const auto text = lab::read_file(fmt::format("/proc/{}/schedstat", porthole_.process()->id()));
     return std::stod(text) * 1e-9;

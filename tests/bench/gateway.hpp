@@ -64,8 +64,6 @@ class Service {
     void trivial_call();
     /// Waits until no flow is being settled.
     void wait_until_settled();
-    /// A line of /proc/PID/status in bytes: "VmRSS", "RssAnon", …
-    [[nodiscard]] std::size_t memory(const std::string& line);
     /// The CPU time of the thread that serves the bus, in seconds.
     [[nodiscard]] double cpu_time();
     /// That of all its threads.

@@ -341,5 +341,14 @@ TEST_F(Daemon, ShowsAndMonitorsOnTheCommandLine) {
     EXPECT_THAT(porthole.ctl({"list"}).output, testing::Not(HasSubstr("camera")));
 }
 
+// Of the pages of its files, those that only the start went through.
+TEST_F(Daemon, GivesBackWhatOnlyItsStartNeeded) {
+    porthole.start();
+    const auto after_start = porthole.memory("RssFile");
+    const auto half_is_enough = [&] { return porthole.memory("RssFile") < after_start / 2; };
+    EXPECT_TRUE(lab::comes_true(half_is_enough));
+    EXPECT_EQ(ctl({"reserve", "192.168.2.2", "udp", "51820"})["state"], "active");
+}
+
 }  // namespace
 }  // namespace porthole

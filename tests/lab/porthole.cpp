@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <regex>
+#include <sstream>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -55,6 +56,16 @@ int Porthole::stop() {
 }
 
 void Porthole::kill() { daemon_.reset(); }
+
+std::size_t Porthole::memory(const std::string& line) const {
+    std::istringstream status(read_file(fmt::format("/proc/{}/status", daemon_->id())));
+    std::string word;
+    std::size_t kibibytes = 0;
+    while (status >> word) {
+        if (word == line + ":" && status >> kibibytes) return kibibytes * 1024;
+    }
+    throw std::runtime_error("no " + line + " in /proc/PID/status");
+}
 
 Finished Porthole::run(std::vector<std::string> arguments, Setting setting) const {
     return run_program(gateway_, bus_, PORTHOLED, std::move(arguments), std::move(setting));

@@ -43,6 +43,9 @@ class Porthole {
     [[nodiscard]] std::string log() const;
     /// The running service; null if it was not started or was stopped.
     [[nodiscard]] Process* process() { return daemon_ ? &*daemon_ : nullptr; }
+    /// What this line of the running service's /proc/PID/status says, in bytes: "VmRSS", "RssFile",
+    /// …
+    [[nodiscard]] std::size_t memory(const std::string& line) const;
 
     static constexpr Duration start_limit{30'000};  // of a kernel that is emulated, too
 
