@@ -181,7 +181,8 @@ bool judge(const std::vector<Pair>& pairs) {
     });
     fmt::print(
         "\nyes: they connect, whoever starts first; near, far, both: only if the gateway's own "
-        "host starts first,\nthe remote does, both start together.\n"
+        "host starts first,\nthe remote does, both start together; where it matters who is first, "
+        "that comes out one way or the other.\n"
         "Stock gateways on both sides: {} of {} pairs connect in every order. With Porthole: {}.\n",
         of_stock, stock.size() * stock_remotes, kept ? "all" : "NOT ALL");
     return kept;
