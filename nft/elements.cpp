@@ -5,10 +5,10 @@
 #include <array>
 #include <cstring>
 #include <iterator>
-#include <new>
 
 #include <arpa/inet.h>
-#include <libnftnl/set.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
 
 #include "message.hpp"
 
@@ -53,6 +53,24 @@ struct Element {
     bool interval_end = false;
 };
 
+void put_value(nlmsghdr* message, std::uint16_t type, const Key& value) {
+    auto* nest = mnl_attr_nest_start(message, type);
+    mnl_attr_put(message, NFTA_DATA_VALUE, value.length(), value.data());
+    mnl_attr_nest_end(message, nest);
+}
+
+// What nftnl_set_elem_nlmsg_build() writes, without a copy in between: a start has hundreds of
+// thousands of them.
+void put_element(nlmsghdr* message, const Element& element) {
+    auto* nest = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
+    if (element.interval_end) {
+        mnl_attr_put_u32(message, NFTA_SET_ELEM_FLAGS, htonl(NFT_SET_ELEM_INTERVAL_END));
+    }
+    put_value(message, NFTA_SET_ELEM_KEY, element.key);
+    if (element.data) put_value(message, NFTA_SET_ELEM_DATA, *element.data);
+    mnl_attr_nest_end(message, nest);
+}
+
 // 100 bytes an element at most: below the 64 KiB that the list of one message may take.
 constexpr std::size_t elements_per_message = 500;
 
@@ -70,15 +88,10 @@ using Describer = std::string (*)(const T&);
 template <typename T>
 void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint32_t set_id,
                    std::span<const T> values, Encoder<T> encode, Describer<T> describe) {
-    const std::unique_ptr<nftnl_set_elem, Free<nftnl_set_elem_free>> element(
-        nftnl_set_elem_alloc());
-    if (!element) throw std::bad_alloc();
     const auto type = edit == Edit::remove ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM;
     const std::uint16_t message_flags = edit == Edit::add   ? NLM_F_CREATE | NLM_F_EXCL
                                         : edit == Edit::put ? NLM_F_CREATE
                                                             : 0;
-    constexpr std::uint32_t interval_end = NFT_SET_ELEM_INTERVAL_END;
-
     while (!values.empty()) {
         const auto part = values.first(std::min(values.size(), elements_per_message));
         values = values.subspan(part.size());
@@ -88,21 +101,7 @@ void edit_elements(netlink::Batch& batch, Edit edit, const char* set, std::uint3
             mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
             if (set_id != 0) mnl_attr_put_u32(message, NFTA_SET_ELEM_LIST_SET_ID, htonl(set_id));
             auto* list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
-            for (const auto& value : part) {
-                const Element encoded = encode(value);
-                nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_KEY, encoded.key.data(),
-                                   encoded.key.length());
-                if (encoded.interval_end) {
-                    nftnl_set_elem_set_u32(element.get(), NFTNL_SET_ELEM_FLAGS, interval_end);
-                } else {
-                    nftnl_set_elem_unset(element.get(), NFTNL_SET_ELEM_FLAGS);
-                }
-                if (encoded.data) {
-                    nftnl_set_elem_set(element.get(), NFTNL_SET_ELEM_DATA, encoded.data->data(),
-                                       encoded.data->length());
-                }
-                nftnl_set_elem_nlmsg_build(message, element.get(), NFTA_LIST_ELEM);
-            }
+            for (const auto& value : part) put_element(message, encode(value));
             mnl_attr_nest_end(message, list);
         });
     }

@@ -317,7 +317,7 @@ FirewallCounters FirewallTable::counters() {
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
                                            const FirewallCounters& counted, bool timeouts) {
     auto batch = transaction();
-    constexpr std::size_t bytes_of_a_mapping = 300;  // about, in all sets
+    constexpr std::size_t bytes_of_a_mapping = 150;  // about, in all sets
     batch.reserve(firewall.mappings.size() * bytes_of_a_mapping);
     replace_skeleton(batch, shape_for(firewall, timeouts), counted);
     edit_interfaces(batch, Edit::add, sets::wans, firewall.scope.wans);
