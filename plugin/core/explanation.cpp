@@ -145,8 +145,7 @@ class Trace {
             say("{} is reserved for it, but no WAN has that address now.", outside_of(*owner_));
         } else if (other) {
             say("Port {} is reserved for its host, which sends from {} now; it follows a new flow "
-                "of "
-                "this address, twice a minute at most.",
+                "of this address, twice a minute at most.",
                 to_text(owner_->external_port), to_text(*other));
         } else {
             say("Port {} is reserved for it, but over IPv6 that belongs to another host: see "

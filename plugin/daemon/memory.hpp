@@ -7,8 +7,8 @@ namespace porthole {
 void keep_no_large_blocks();
 
 /// A start goes through code and tables of the program and its libraries that are hardly ever
-/// needed again: those pages are mapped no longer, and whichever is needed is so again at its next
-/// use. Takes a tenth of a millisecond then, once.
+/// needed again: those pages are mapped no longer, and whichever is needed is mapped again at its
+/// next use, once.
 void give_back_program();
 
 /// What a start or a large change took in between, malloc would keep for the next one: returns it
