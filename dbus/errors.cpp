@@ -17,6 +17,14 @@ std::string name_of(Refusal reason) {
             return own("PortTaken");
         case Refusal::no_such_reservation:
             return own("NoSuchReservation");
+        case Refusal::no_such_tunnel:
+            return own("NoSuchTunnel");
+        case Refusal::tunnel_exists:
+            return own("TunnelExists");
+        case Refusal::no_such_peer:
+            return own("NoSuchPeer");
+        case Refusal::allowed_ip_taken:
+            return own("AllowedIpTaken");
         case Refusal::read_only:
             return own("ReadOnly");
         case Refusal::limit_exceeded:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "netlink/batch.hpp"
 
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -39,6 +40,10 @@ const std::string& FinalizedBatch::name(std::uint32_t sequence) const {
     return names_.at(sequence - first_sequence_);
 }
 
+FinalizedBatch::~FinalizedBatch() {
+    if (secret_) explicit_bzero(bytes_.data(), bytes_.size());
+}
+
 // Not filled: that would take longer than all the rest of a small batch.
 Batch::Batch() : scratch_(std::make_unique_for_overwrite<Scratch>()) {}
 
@@ -48,6 +53,19 @@ Batch Batch::nfnetlink_transaction(std::uint8_t subsystem) {
     batch.subsystem_ = subsystem;
     batch.append_frame("begin batch", NFNL_MSG_BATCH_BEGIN);
     return batch;
+}
+
+Batch Batch::of_one_secret() {
+    Batch batch;
+    batch.secret_ = true;
+    batch.reserve(max_message_bytes);  // growing would leave a copy behind
+    return batch;
+}
+
+Batch::~Batch() {
+    if (!secret_) return;
+    explicit_bzero(bytes_.data(), bytes_.size());
+    if (scratch_) explicit_bzero(scratch_->data(), scratch_->size());
 }
 
 void Batch::add(std::string name, std::uint16_t type, std::uint16_t flags,
@@ -89,6 +107,7 @@ FinalizedBatch Batch::finalize() && {
     batch.name_ = batch_name(names_[transaction_ ? 1 : 0], commands_);
     if (transaction_) append_frame("end batch", NFNL_MSG_BATCH_END);
     batch.bytes_ = std::move(bytes_);
+    batch.secret_ = secret_;
     batch.names_ = std::move(names_);
     return batch;
 }

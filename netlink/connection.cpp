@@ -57,6 +57,22 @@ void discard_stale_answers(Transport& transport, std::span<std::byte> buffer) {
     receive_all(transport, buffer, [](const nlmsghdr*) {});
 }
 
+// Wipes the buffer, if there is one, at the end of its life.
+class Wipe {
+  public:
+    explicit Wipe(ReceiveBuffer* buffer) : buffer_(buffer) {}
+    ~Wipe() {
+        if (buffer_ != nullptr) buffer_->wipe();
+    }
+    Wipe(const Wipe&) = delete;
+    Wipe& operator=(const Wipe&) = delete;
+    Wipe(Wipe&&) = delete;
+    Wipe& operator=(Wipe&&) = delete;
+
+  private:
+    ReceiveBuffer* buffer_;
+};
+
 }  // namespace
 
 BatchFailure::BatchFailure(std::vector<CommandFailure> failures)
@@ -67,6 +83,7 @@ Connection::Connection(std::unique_ptr<Transport> transport) : transport_(std::m
 
 void Connection::execute(FinalizedBatch batch, const std::function<void(const nlmsghdr*)>& answer) {
     if (batch.size() == 0) return;
+    const Wipe wipe{wipes_ ? &buffer_ : nullptr};
     batch.renumber(next_sequence_);
     next_sequence_ += static_cast<std::uint32_t>(batch.size());
 
@@ -103,6 +120,7 @@ void Connection::dump(const std::string& name, std::uint16_t type,
                       const std::function<void(nlmsghdr*)>& payload,
                       const std::function<void(const nlmsghdr*)>& each,
                       const std::function<void()>& restart) {
+    const Wipe wipe{wipes_ ? &buffer_ : nullptr};
     Batch batch;
     batch.add(name, type, NLM_F_DUMP, payload);
     auto request = std::move(batch).finalize();

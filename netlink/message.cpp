@@ -25,6 +25,10 @@ const nlattr* first_attribute(Bytes bytes) {
     return length < sizeof(nlattr) || length > bytes.size() ? nullptr : attribute;
 }
 
+Bytes payload_of(const nlattr* attribute) {
+    return bytes_at(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+}
+
 Bytes behind(const nlattr* attribute, Bytes bytes) {
     return bytes.subspan(std::min(padded(attribute->nla_len), bytes.size()));
 }
@@ -87,9 +91,7 @@ std::optional<Attributes> Attributes::parse(Bytes bytes) {
 std::optional<Bytes> Attributes::payload(std::uint16_t type) const {
     for (auto rest = bytes_; !rest.empty();) {
         const auto* attribute = first_attribute(rest);
-        if (mnl_attr_get_type(attribute) == type) {
-            return bytes_at(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
-        }
+        if (mnl_attr_get_type(attribute) == type) return payload_of(attribute);
         rest = behind(attribute, rest);
     }
     return std::nullopt;
@@ -99,8 +101,16 @@ std::optional<std::uint8_t> Attributes::u8(std::uint16_t type) const {
     return number<std::uint8_t>(payload(type));
 }
 
+std::optional<std::uint16_t> Attributes::u16(std::uint16_t type) const {
+    return number<std::uint16_t>(payload(type));
+}
+
 std::optional<std::uint32_t> Attributes::u32(std::uint16_t type) const {
     return number<std::uint32_t>(payload(type));
+}
+
+std::optional<std::uint64_t> Attributes::u64(std::uint16_t type) const {
+    return number<std::uint64_t>(payload(type));
 }
 
 std::string_view Attributes::text(std::uint16_t type) const {
@@ -113,6 +123,16 @@ std::string_view Attributes::text(std::uint16_t type) const {
 std::optional<Attributes> Attributes::nested(std::uint16_t type) const {
     const auto bytes = payload(type);
     return bytes ? parse(*bytes) : std::nullopt;
+}
+
+bool Attributes::for_each_nested(const std::function<bool(const Attributes&)>& each) const {
+    for (auto rest = bytes_; !rest.empty();) {
+        const auto* attribute = first_attribute(rest);
+        const auto within = parse(payload_of(attribute));
+        if (!within || !each(*within)) return false;
+        rest = behind(attribute, rest);
+    }
+    return true;
 }
 
 }  // namespace porthole::netlink

@@ -20,13 +20,31 @@ RouteFinder::RouteFinder(std::unique_ptr<Transport> transport)
     : connection_(std::move(transport)) {}
 
 unsigned RouteFinder::outgoing_interface(const Address& host, const Address& destination) {
-    const auto incoming = route_to(host, host, 0);
-    return incoming == 0 ? 0 : route_to(destination, host, incoming);
+    const auto incoming = route_to(host, host, 0).interface;
+    return incoming == 0 ? 0 : route_to(destination, host, incoming).interface;
+}
+
+std::optional<std::uint32_t> RouteFinder::path_mtu(const Address& destination) {
+    const auto route = route_to(destination, destination, 0);
+    if (route.interface == 0) return std::nullopt;
+    if (route.mtu != 0) return route.mtu;
+    Batch batch;
+    batch.add("read the MTU of an interface", RTM_GETLINK, 0, [&route](nlmsghdr* message) {
+        auto* header =
+            static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(message, sizeof(ifinfomsg)));
+        header->ifi_index = static_cast<int>(route.interface);
+    });
+    std::optional<std::uint32_t> bytes;
+    connection_.execute(std::move(batch).finalize(), [&bytes](const nlmsghdr* answer) {
+        const auto attributes = Attributes::of(answer, sizeof(ifinfomsg));
+        if (attributes) bytes = attributes->u32(IFLA_MTU);
+    });
+    return bytes;
 }
 
 // `source` and `incoming`: as for a packet that comes in there; 0: as for one of our own.
-unsigned RouteFinder::route_to(const Address& destination, const Address& source,
-                               unsigned incoming) {
+RouteFinder::Route RouteFinder::route_to(const Address& destination, const Address& source,
+                                         unsigned incoming) {
     Batch batch;
     batch.add("find the route to " + to_text(destination), RTM_GETROUTE, 0, [&](nlmsghdr* message) {
         auto* header = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
@@ -41,18 +59,21 @@ unsigned RouteFinder::route_to(const Address& destination, const Address& source
         header->rtm_src_len = put(RTA_SRC, source);
         mnl_attr_put_u32(message, RTA_IIF, incoming);
     });
-    unsigned index = 0;
+    Route route;
     try {
-        connection_.execute(std::move(batch).finalize(), [&index](const nlmsghdr* answer) {
+        connection_.execute(std::move(batch).finalize(), [&route](const nlmsghdr* answer) {
             const auto attributes = Attributes::of(answer, sizeof(rtmsg));
-            if (attributes) index = attributes->u32(RTA_OIF).value_or(0);
+            if (!attributes) return;
+            route.interface = attributes->u32(RTA_OIF).value_or(0);
+            const auto metrics = attributes->nested(RTA_METRICS);
+            if (metrics) route.mtu = metrics->u32(RTAX_MTU).value_or(0);
         });
     } catch (const BatchFailure& failure) {
         static constexpr std::array no_route{ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EXDEV};
         if (std::ranges::count(no_route, failure.code()) == 0) throw;
-        return 0;
+        return {};
     }
-    return index;
+    return route;
 }
 
 }  // namespace porthole::netlink

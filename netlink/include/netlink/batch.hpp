@@ -34,10 +34,18 @@ class FinalizedBatch {
     /// How many messages there are; those that frame a transaction count.
     [[nodiscard]] std::size_t size() const { return names_.size(); }
 
+    FinalizedBatch(FinalizedBatch&&) noexcept = default;
+    FinalizedBatch& operator=(FinalizedBatch&&) noexcept = default;
+    FinalizedBatch(const FinalizedBatch&) = delete;
+    FinalizedBatch& operator=(const FinalizedBatch&) = delete;
+    /// Wipes secrets.
+    ~FinalizedBatch();
+
   private:
     friend class Batch;
     FinalizedBatch() = default;
     std::vector<std::byte> bytes_;
+    bool secret_ = false;
     std::vector<std::string> names_;
     std::string name_;
     std::uint32_t first_sequence_ = 1;
@@ -52,6 +60,13 @@ class Batch {
     Batch();
     /// Messages that a subsystem of nfnetlink takes as one transaction: all or none.
     static Batch nfnetlink_transaction(std::uint8_t subsystem);
+    /// One message that has secrets in it: no memory that it was in keeps them.
+    static Batch of_one_secret();
+    Batch(Batch&&) noexcept = default;
+    Batch& operator=(Batch&&) noexcept = default;
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+    ~Batch();
 
     /// Appends a command. `payload` writes what follows the header, with the mnl_ or nftnl_
     /// functions; it has `max_message_bytes` of room. NLM_F_REQUEST and the sequence number are
@@ -81,6 +96,7 @@ class Batch {
     std::size_t last_message_ = 0;      // its offset in bytes_
     std::size_t commands_ = 0;
     bool transaction_ = false;
+    bool secret_ = false;
     std::uint8_t subsystem_ = 0;
 };
 

@@ -38,6 +38,8 @@ class BatchFailure : public KernelFailure {
 class Connection {
   public:
     explicit Connection(std::unique_ptr<Transport> transport);
+    /// Wipes what the kernel has answered when each call here returns: it has secrets in it.
+    void wipe_answers() { wipes_ = true; }
 
     /// Sends the batch and reads all answers. Throws BatchFailure if the kernel refused a command
     /// or an acknowledgement is missing (ENOBUFS if answers were dropped, EBADMSG otherwise).
@@ -64,6 +66,7 @@ class Connection {
     std::span<const std::byte> next_part(const std::string& name);
     std::unique_ptr<Transport> transport_;
     ReceiveBuffer buffer_;
+    bool wipes_ = false;
     std::uint32_t next_sequence_ = 1;
 };
 

@@ -39,14 +39,18 @@ class Attributes {
 
     /// The payload of the first attribute of this type; nothing if there is none.
     [[nodiscard]] std::optional<std::span<const std::byte>> payload(std::uint16_t type) const;
-    /// A number in host byte order; nothing if there is none of 4 bytes.
-    [[nodiscard]] std::optional<std::uint32_t> u32(std::uint16_t type) const;
-    /// Nothing if there is none of 1 byte.
+    /// Numbers in host byte order; nothing if there is none of this size.
     [[nodiscard]] std::optional<std::uint8_t> u8(std::uint16_t type) const;
+    [[nodiscard]] std::optional<std::uint16_t> u16(std::uint16_t type) const;
+    [[nodiscard]] std::optional<std::uint32_t> u32(std::uint16_t type) const;
+    [[nodiscard]] std::optional<std::uint64_t> u64(std::uint16_t type) const;
     /// The text up to its terminator, if it has one; empty if there is none.
     [[nodiscard]] std::string_view text(std::uint16_t type) const;
     /// The attributes within; nothing if there is no such attribute or one in it is cut short.
     [[nodiscard]] std::optional<Attributes> nested(std::uint16_t type) const;
+    /// Hands what is nested in each attribute, whatever its type, to `each`: a list. False as soon
+    /// as one in it is cut short, or `each` says so.
+    bool for_each_nested(const std::function<bool(const Attributes&)>& each) const;
 
   private:
     explicit Attributes(std::span<const std::byte> bytes) : bytes_(bytes) {}

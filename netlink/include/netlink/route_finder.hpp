@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "netlink/connection.hpp"
 #include "types/address.hpp"
@@ -18,8 +19,16 @@ class RouteFinder {
     /// through to `destination`; 0: there is no way. Both of one family. Throws KernelFailure.
     [[nodiscard]] unsigned outgoing_interface(const Address& host, const Address& destination);
 
+    /// The largest packet, in bytes, that the gateway's own way to `destination` takes; nothing if
+    /// there is no way. Throws KernelFailure.
+    [[nodiscard]] std::optional<std::uint32_t> path_mtu(const Address& destination);
+
   private:
-    unsigned route_to(const Address& destination, const Address& source, unsigned incoming);
+    struct Route {
+        unsigned interface = 0;  // 0: there is none
+        std::uint32_t mtu = 0;   // 0: the interface's
+    };
+    Route route_to(const Address& destination, const Address& source, unsigned incoming);
     Connection connection_;
 };
 

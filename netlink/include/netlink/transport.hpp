@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <span>
 
@@ -35,6 +36,7 @@ class Transport {
 class ReceiveBuffer {
   public:
     operator std::span<std::byte>() { return *bytes_; }  // NOLINT(google-explicit-constructor)
+    void wipe() { explicit_bzero(bytes_->data(), bytes_->size()); }
 
   private:
     using Bytes = std::array<std::byte, Transport::max_datagram_bytes>;

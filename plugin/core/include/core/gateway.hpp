@@ -74,6 +74,8 @@ class Gateway {
     /// Follows the ports that the gateway itself has (see OwnPorts). What a reservation has stays
     /// the reservation's.
     void own_ports_changed(std::vector<ProtocolPort> ports);
+    /// Ports that the gateway has in any case, whether somebody receives on them yet or not.
+    void hold_ports(std::vector<ProtocolPort> ports);
     /// Whether the gateway forwards IPv4 and IPv6 at all, which is the administrator's to say.
     void forwarding_is(bool ipv4, bool ipv6) {
         forwards_ = ipv4;
@@ -129,6 +131,8 @@ class Gateway {
     /// ones it is the first.
     [[nodiscard]] Explanation explain(const Endpoint& from, const Place& remote,
                                       Tracer& tracer) const;
+    /// For those use cases of the gateway that keep something else there.
+    [[nodiscard]] Store& store() { return store_; }
     [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
     /// What has changed and was not announced yet.
     [[nodiscard]] Journal& journal() { return journal_; }
@@ -136,6 +140,7 @@ class Gateway {
   private:
     [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
                                           const InterfaceSnapshot& interfaces) const;
+    void follow_own_ports();
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     [[nodiscard]] ConfiguredDifference configured_by(const Configuration& configuration,
                                                      const Perimeter& perimeter) const;
@@ -171,7 +176,9 @@ class Gateway {
     FirewallBackend& firewall_;
     Clock clock_;
     InterfaceSnapshot interfaces_;
-    std::vector<ProtocolPort> own_ports_;
+    std::vector<ProtocolPort> received_on_;  // by programs of the gateway, as far as is seen
+    std::vector<ProtocolPort> held_;
+    std::vector<ProtocolPort> own_ports_;  // both, sorted
     Perimeter perimeter_;
     std::uint64_t perimeter_version_ = 0;
     Hosts hosts_;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/reservations.hpp"
+#include "core/tunnel.hpp"
 
 namespace porthole {
 
@@ -12,11 +13,12 @@ namespace porthole {
 struct StoredState {
     Reservations reservations;
     std::uint64_t generation = 0;
+    std::vector<Tunnel> tunnels;
 };
 
 struct OpenedStore;
 
-/// The reservations on disk: one SQLite database that only one process can have open.
+/// The reservations and tunnels on disk: one SQLite database that only one process can have open.
 class Store {
   public:
     static constexpr std::string_view file_name = "porthole.db";
@@ -45,6 +47,10 @@ class Store {
 
         /// Throws StorageFailure, as commit() does.
         void write(const ReservationDifference& difference, std::uint64_t generation);
+        void write(const Tunnel& tunnel);
+        void remove_tunnel(const InterfaceName& name);
+        void write(const InterfaceName& tunnel, const PeerSettings& peer);
+        void remove_peer(const InterfaceName& tunnel, const PublicKey& peer);
         /// When it returns, the changes survive a power cut.
         void commit();
 

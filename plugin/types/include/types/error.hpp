@@ -28,6 +28,10 @@ class InvalidArgument : public Error {
 enum class Refusal {
     port_taken,
     no_such_reservation,
+    no_such_tunnel,
+    tunnel_exists,
+    no_such_peer,
+    allowed_ip_taken,
     read_only,
     limit_exceeded,
     stale_generation,

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "core/gateway.hpp"
+#include "core/tunnel.hpp"
+#include "core/tunnel_backend.hpp"
+
+namespace porthole {
+
+/// What WireGuard is to be told of a tunnel. Peers that are known by a host name have no endpoint.
+WireGuardDevice device_of(const TunnelSettings& settings);
+WireGuardPeer peer_of(const PeerSettings& settings);
+/// What its interface has besides.
+TunnelLink link_of(const TunnelSettings& settings);
+
+/// The use cases of the gateway's own tunnels.
+///
+/// A change goes the way of the Gateway's: decide, write to the store's open transaction, change
+/// the kernel, commit, change memory. A call that throws has changed nothing. Throws
+/// InvalidArgument, Refused, KernelFailure, StorageFailure.
+class Tunnels {
+  public:
+    /// `gateway` has been started.
+    Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored);
+
+    /// Makes the interfaces of all tunnels, or makes those that are there what they are to be:
+    /// sessions and endpoints that were learnt stay. One that fails keeps no other from coming up,
+    /// and warnings() has why.
+    void start();
+
+    /// Without a private key one is made, without a listen port one is chosen that nobody has.
+    const Tunnel& create(const InterfaceName& name, TunnelSettings settings);
+    /// With its interface, keys and peers.
+    void remove(const InterfaceName& name);
+    /// Adds the peer, or makes the one of this key what is said. No other peer's session is
+    /// disturbed.
+    void set_peer(const InterfaceName& name, const PeerSettings& peer);
+    void remove_peer(const InterfaceName& name, const PublicKey& key);
+
+    [[nodiscard]] const std::map<InterfaceName, Tunnel>& all() const { return tunnels_; }
+    /// Throws Refused (no_such_tunnel).
+    [[nodiscard]] const Tunnel& find(const InterfaceName& name) const;
+    /// What the kernel says of it.
+    [[nodiscard]] WireGuardState state(const InterfaceName& name);
+    /// One line for every tunnel that is not up.
+    [[nodiscard]] std::vector<std::string> warnings() const;
+
+  private:
+    void bring_up(const Tunnel& tunnel);
+    void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
+                const std::optional<PeerSettings>& after, Store::Transaction& transaction);
+    void require_free(Port port) const;
+    [[nodiscard]] Port free_port() const;
+    void hold_ports(const Tunnel* also);
+
+    Gateway& gateway_;
+    TunnelBackend& backend_;
+    std::map<InterfaceName, Tunnel> tunnels_;
+    std::map<InterfaceName, std::string> failures_;
+};
+
+}  // namespace porthole

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include "types/interfaces.hpp"
+#include "types/tunnel.hpp"
+
+namespace porthole {
+
+/// What a tunnel's interface has besides WireGuard's own configuration.
+struct TunnelLink {
+    std::vector<InterfaceAddress> addresses;
+    std::optional<std::uint32_t> mtu;  ///< in bytes; nothing: from the way to the peers
+    std::vector<Network> routes;       ///< of one family and prefix each once
+    std::uint32_t table = 0;           ///< 0: the main one
+    std::uint32_t metric = 0;
+};
+
+/// WireGuard interfaces in the kernel. Everything throws KernelFailure; Refused (unsupported) where
+/// the kernel has no WireGuard.
+class TunnelBackend {
+  public:
+    TunnelBackend() = default;
+    TunnelBackend(const TunnelBackend&) = delete;
+    TunnelBackend& operator=(const TunnelBackend&) = delete;
+    TunnelBackend(TunnelBackend&&) = delete;
+    TunnelBackend& operator=(TunnelBackend&&) = delete;
+    virtual ~TunnelBackend() = default;
+
+    /// Nothing if there is no interface of this name; EOPNOTSUPP if it is another kind of one.
+    [[nodiscard]] virtual std::optional<WireGuardState> read(const InterfaceName& name) = 0;
+    /// Makes it, down and without configuration. EEXIST if there is one of that name.
+    virtual void create(const InterfaceName& name) = 0;
+    virtual void remove(const InterfaceName& name) = 0;
+    /// Makes it what `to` says, as a difference to what it is, `from`. What was done before a
+    /// failure is taken back.
+    virtual void configure(const InterfaceName& name, const WireGuardDevice& from,
+                           const WireGuardDevice& to) = 0;
+    /// The same for one peer, in a time that does not depend on the others. Nothing as `from`: it
+    /// comes; nothing as `to`: it goes. Both have the same key.
+    virtual void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                             const std::optional<WireGuardPeer>& to) = 0;
+    /// Gives it addresses and MTU, sets it up, and then gives it its routes.
+    virtual void connect(const InterfaceName& name, const TunnelLink& link,
+                         const std::vector<WireGuardPeer>& peers) = 0;
+    /// Takes the routes of `gone` from it and gives it those of `come`, where link.table and
+    /// link.metric say.
+    virtual void change_routes(const InterfaceName& name, const TunnelLink& link,
+                               const std::vector<Network>& gone,
+                               const std::vector<Network>& come) = 0;
+};
+
+}  // namespace porthole

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "core/tunnels.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <span>
+#include <utility>
+
+#include "core/log.hpp"
+#include "types/sorted.hpp"
+
+namespace porthole {
+namespace {
+
+[[noreturn]] void refuse_port(Port port, const std::string& owner) {
+    throw Refused(Refusal::port_taken, "listen-port " + to_text(port) + " belongs to " + owner);
+}
+
+// Endpoints that the kernel has learnt are better than those that were once written down; what was
+// never learnt is as written.
+WireGuardDevice with_learnt_endpoints(WireGuardDevice wanted, const WireGuardDevice& actual) {
+    auto seen = actual.peers.begin();
+    for (auto& peer : wanted.peers) {
+        seen = std::lower_bound(
+            seen, actual.peers.end(), peer.public_key,
+            [](const auto& each, const auto& key) { return each.public_key < key; });
+        if (seen == actual.peers.end()) break;
+        if (seen->public_key == peer.public_key && seen->endpoint) peer.endpoint = seen->endpoint;
+    }
+    return wanted;
+}
+
+auto place_of(std::vector<PeerSettings>& peers, const PublicKey& key) {
+    return std::ranges::lower_bound(peers, key, {}, &PeerSettings::public_key);
+}
+
+// The same as require_consistent() does, of one peer among others that are consistent.
+void require_consistent_with(const TunnelSettings& settings, const PeerSettings& peer) {
+    WireGuardDevice alone{.private_key = settings.private_key, .peers = {peer_of(peer)}};
+    for (const auto& other : settings.peers) {
+        if (other.public_key == peer.public_key) continue;
+        std::vector<Network> common;
+        std::ranges::set_intersection(other.allowed_ips, peer.allowed_ips,
+                                      std::back_inserter(common));
+        if (!common.empty()) alone.peers.push_back(peer_of(other));
+    }
+    std::ranges::sort(alone.peers, {}, &WireGuardPeer::public_key);
+    require_consistent(alone);
+}
+
+}  // namespace
+
+WireGuardPeer peer_of(const PeerSettings& settings) {
+    WireGuardPeer peer{.public_key = settings.public_key,
+                       .preshared_key = settings.preshared_key,
+                       .keepalive = settings.keepalive,
+                       .allowed_ips = settings.allowed_ips};
+    const auto* place = settings.endpoint ? std::get_if<Place>(&*settings.endpoint) : nullptr;
+    if (place != nullptr) peer.endpoint = PeerEndpoint{*place};
+    return peer;
+}
+
+WireGuardDevice device_of(const TunnelSettings& settings) {
+    WireGuardDevice device{
+        .private_key = settings.private_key,
+        .listen_port = settings.listen_port ? settings.listen_port->value() : std::uint16_t{0},
+        .fwmark = settings.fwmark};
+    device.peers.reserve(settings.peers.size());
+    for (const auto& peer : settings.peers) device.peers.push_back(peer_of(peer));
+    return device;
+}
+
+namespace {
+
+TunnelLink link_of(const TunnelSettings& settings, std::span<const PeerSettings> peers) {
+    TunnelLink link{.addresses = settings.addresses,
+                    .mtu = settings.mtu,
+                    .routes = {},
+                    .table = settings.table.number,
+                    .metric = settings.metric};
+    if (settings.table.choice == RouteTable::Choice::off) return link;
+    for (const auto& peer : peers) {
+        link.routes.insert(link.routes.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
+    }
+    sort_unique(link.routes);
+    // The kernel makes the routes to the interface's own networks.
+    for (const auto& [address, prefix_length] : settings.addresses) {
+        std::erase(link.routes, *Network::around(address, prefix_length));
+    }
+    return link;
+}
+
+// With the routes of one peer, or of none.
+TunnelLink link_of(const TunnelSettings& settings, const std::optional<PeerSettings>& peer) {
+    return link_of(settings, peer ? std::span(&*peer, 1) : std::span<const PeerSettings>());
+}
+
+}  // namespace
+
+TunnelLink link_of(const TunnelSettings& settings) { return link_of(settings, settings.peers); }
+
+Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored)
+    : gateway_(gateway), backend_(backend) {
+    for (auto& tunnel : stored) tunnels_.emplace(tunnel.name, std::move(tunnel));
+}
+
+void Tunnels::start() {
+    hold_ports(nullptr);
+    for (const auto& [name, tunnel] : tunnels_) {
+        try {
+            bring_up(tunnel);
+            failures_.erase(name);
+        } catch (const Error& error) {
+            failures_[name] = error.what();
+            log::error("tunnel-failed", "{} is not up: {}", to_text(name), error.what());
+        }
+    }
+}
+
+void Tunnels::bring_up(const Tunnel& tunnel) {
+    const auto& name = tunnel.name;
+    auto actual = backend_.read(name);
+    if (!actual) {
+        backend_.create(name);
+        actual.emplace();
+    }
+    const auto wanted = with_learnt_endpoints(device_of(tunnel.settings), actual->device);
+    backend_.configure(name, actual->device, wanted);
+    backend_.connect(name, link_of(tunnel.settings), wanted.peers);
+}
+
+const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings) {
+    if (tunnels_.contains(name)) {
+        throw Refused(Refusal::tunnel_exists, "there is a tunnel " + to_text(name) + " already");
+    }
+    if (!settings.private_key) settings.private_key = PrivateKey::generate();
+    if (settings.listen_port) {
+        require_free(*settings.listen_port);
+    } else {
+        settings.listen_port = free_port();
+    }
+    std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
+    const Tunnel tunnel{name, std::move(settings)};
+    const auto device = device_of(tunnel.settings);
+    require_consistent(device);
+    if (backend_.read(name)) {
+        throw Refused(Refusal::tunnel_exists, "there is an interface " + to_text(name) +
+                                                  " already, which Porthole has not made");
+    }
+    // Nobody's flow must leave from its port once it is up.
+    hold_ports(&tunnel);
+    bool made = false;
+    try {
+        auto transaction = gateway_.store().begin();
+        transaction.write(tunnel);
+        backend_.create(name);
+        made = true;
+        backend_.configure(name, {}, device);
+        backend_.connect(name, link_of(tunnel.settings), device.peers);
+        transaction.commit();
+    } catch (...) {
+        if (made) backend_.remove(name);
+        hold_ports(nullptr);
+        throw;
+    }
+    return tunnels_.emplace(name, tunnel).first->second;
+}
+
+void Tunnels::remove(const InterfaceName& name) {
+    (void)find(name);
+    auto transaction = gateway_.store().begin();
+    transaction.remove_tunnel(name);
+    transaction.commit();
+    // From here on it is gone: an interface that is left over by a crash is not ours any more.
+    tunnels_.erase(name);
+    failures_.erase(name);
+    try {
+        backend_.remove(name);
+    } catch (const KernelFailure& failure) {
+        if (failure.code() != ENODEV) throw;
+    }
+    hold_ports(nullptr);
+}
+
+void Tunnels::set_peer(const InterfaceName& name, const PeerSettings& peer) {
+    auto& tunnel = tunnels_.at(find(name).name);
+    auto& peers = tunnel.settings.peers;
+    require_consistent_with(tunnel.settings, peer);
+    const auto place = place_of(peers, peer.public_key);
+    const bool is_there = place != peers.end() && place->public_key == peer.public_key;
+    const auto before = is_there ? std::optional(*place) : std::nullopt;
+    auto transaction = gateway_.store().begin();
+    transaction.write(name, peer);
+    change(tunnel, before, peer, transaction);
+    if (is_there) {
+        *place = peer;
+    } else {
+        peers.insert(place, peer);
+    }
+}
+
+void Tunnels::remove_peer(const InterfaceName& name, const PublicKey& key) {
+    auto& tunnel = tunnels_.at(find(name).name);
+    auto& peers = tunnel.settings.peers;
+    const auto place = place_of(peers, key);
+    if (place == peers.end() || place->public_key != key) {
+        throw Refused(Refusal::no_such_peer,
+                      "tunnel " + to_text(name) + " has no peer " + to_text(key));
+    }
+    auto transaction = gateway_.store().begin();
+    transaction.remove_peer(name, key);
+    change(tunnel, *place, std::nullopt, transaction);
+    peers.erase(place);
+}
+
+// In a time that does not depend on how many peers there are.
+void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
+                     const std::optional<PeerSettings>& after, Store::Transaction& transaction) {
+    const auto& name = tunnel.name;
+    const auto old_peer = before ? std::optional(peer_of(*before)) : std::nullopt;
+    const auto new_peer = after ? std::optional(peer_of(*after)) : std::nullopt;
+    auto link = link_of(tunnel.settings, before);
+    const auto old_routes = std::exchange(link.routes, {});
+    const auto new_routes = link_of(tunnel.settings, after).routes;
+    std::vector<Network> gone;
+    std::vector<Network> come;
+    std::ranges::set_difference(old_routes, new_routes, std::back_inserter(gone));
+    std::ranges::set_difference(new_routes, old_routes, std::back_inserter(come));
+    backend_.change_peer(name, old_peer, new_peer);
+    bool routed = false;
+    try {
+        backend_.change_routes(name, link, gone, come);
+        routed = true;
+        transaction.commit();
+    } catch (...) {
+        if (routed) backend_.change_routes(name, link, come, gone);
+        backend_.change_peer(name, new_peer, old_peer);
+        throw;
+    }
+}
+
+const Tunnel& Tunnels::find(const InterfaceName& name) const {
+    const auto found = tunnels_.find(name);
+    if (found != tunnels_.end()) return found->second;
+    throw Refused(Refusal::no_such_tunnel, "there is no tunnel " + to_text(name));
+}
+
+WireGuardState Tunnels::state(const InterfaceName& name) {
+    return backend_.read(find(name).name).value_or(WireGuardState{});
+}
+
+std::vector<std::string> Tunnels::warnings() const {
+    std::vector<std::string> lines;
+    for (const auto& [name, failure] : failures_) {
+        lines.push_back("tunnel " + to_text(name) + " is not up: " + failure);
+    }
+    return lines;
+}
+
+void Tunnels::require_free(Port port) const {
+    const ProtocolPort wanted{Protocol::udp, port};
+    if (const auto* owner = gateway_.reservations().anybody(wanted)) {
+        refuse_port(port, to_text(owner->internal.host));
+    }
+    for (const auto& [name, tunnel] : tunnels_) {
+        if (tunnel.settings.listen_port == port) refuse_port(port, "tunnel " + to_text(name));
+    }
+    if (gateway_.reservations().is_own(Protocol::udp, port)) {
+        refuse_port(port, "another program of the gateway");
+    }
+}
+
+// From where hosts behind other NATs look for it first.
+Port Tunnels::free_port() const {
+    constexpr std::uint16_t usual = 51820;
+    for (auto value = usual; value != 0; ++value) {
+        const auto port = *Port::from(value);
+        try {
+            require_free(port);
+            if (!gateway_.reservations().pool().contains(port)) return port;
+        } catch (const Refused&) {  // NOLINT(bugprone-empty-catch)
+            // It is somebody's.
+        }
+    }
+    throw Refused(Refusal::limit_exceeded, "no listen-port from 51820 on is free");
+}
+
+void Tunnels::hold_ports(const Tunnel* also) {
+    std::vector<ProtocolPort> ports;
+    const auto hold = [&ports](const Tunnel& tunnel) {
+        if (tunnel.settings.listen_port) {
+            ports.push_back({Protocol::udp, *tunnel.settings.listen_port});
+        }
+    };
+    for (const auto& [name, tunnel] : tunnels_) hold(tunnel);
+    if (also != nullptr) hold(*also);
+    gateway_.hold_ports(std::move(ports));
+}
+
+}  // namespace porthole

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include "core/tunnel_backend.hpp"
+#include "netlink/interface_editor.hpp"
+#include "netlink/route_finder.hpp"
+#include "wg/kernel.hpp"
+
+namespace porthole::wg {
+
+/// Tunnels by the kernel's WireGuard, in the network namespace of the thread that makes this
+/// object.
+class KernelTunnels : public TunnelBackend {
+  public:
+    [[nodiscard]] std::optional<WireGuardState> read(const InterfaceName& name) override;
+    void create(const InterfaceName& name) override;
+    void remove(const InterfaceName& name) override;
+    void configure(const InterfaceName& name, const WireGuardDevice& from,
+                   const WireGuardDevice& to) override;
+    void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                     const std::optional<WireGuardPeer>& to) override;
+    void connect(const InterfaceName& name, const TunnelLink& link,
+                 const std::vector<WireGuardPeer>& peers) override;
+    void change_routes(const InterfaceName& name, const TunnelLink& link,
+                       const std::vector<Network>& gone, const std::vector<Network>& come) override;
+
+  private:
+    std::uint32_t path_mtu(const std::vector<WireGuardPeer>& peers);
+    Kernel kernel_;
+    netlink::InterfaceEditor interfaces_;
+    netlink::RouteFinder routes_;
+};
+
+}  // namespace porthole::wg
