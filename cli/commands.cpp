@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/commands.hpp"
 
+#include <cerrno>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+#include <system_error>
+
 #include <fmt/ostream.h>
 #include <fmt/ranges.h>
 
@@ -10,6 +18,19 @@
 
 namespace porthole::cli {
 namespace {
+
+std::string read_file(const std::string& name) {
+    std::ifstream file;
+    if (name != "-") file.open(name, std::ios::binary);
+    std::ostringstream text;
+    // Of a directory, only reading fails.
+    if (auto& stream = name == "-" ? std::cin : file;
+        stream.peek() != std::istream::traits_type::eof()) {
+        text << stream.rdbuf();
+    }
+    if (name == "-" || (file.is_open() && !file.bad() && !text.fail())) return text.str();
+    throw std::runtime_error("cannot read " + name + ": " + std::generic_category().message(errno));
+}
 
 // What came from outside may not be UTF-8, as JSON has to be.
 std::string dump(const Json& json, int indent) {
@@ -83,7 +104,47 @@ class Runner {
         service_.monitor(ready, [&](const Announcement& news) { announce(news); });
     }
 
+    void operator()(const CreateTunnel& command) {
+        service_.create_tunnel(command);
+        show_tunnels(command.name);
+    }
+
+    void operator()(const ImportTunnel& command) {
+        service_.import_tunnel(command.name, read_file(command.file));
+        show_tunnels(command.name);
+    }
+
+    void operator()(const DeleteTunnel& command) {
+        service_.delete_tunnel(command.name);
+        show({{"deleted", command.name}}, fmt::format("deleted {}\n", command.name));
+    }
+
+    void operator()(const ShowTunnels& command) { show_tunnels(command.name); }
+
+    void operator()(const SetPeer& command) {
+        auto peer = command.peer;
+        if (command.preshared_key_file) {
+            auto key = read_file(*command.preshared_key_file);
+            if (key.ends_with('\n')) key.pop_back();
+            peer["preshared-key"] = sdbus::Variant(key);
+        }
+        service_.set_peer(command.tunnel, peer);
+        show_tunnels(command.tunnel);
+    }
+
+    void operator()(const RemovePeer& command) {
+        service_.remove_peer(command.tunnel, command.public_key);
+        show({{"removed", command.public_key}}, fmt::format("removed {}\n", command.public_key));
+    }
+
   private:
+    void show_tunnels(const std::optional<std::string>& name) {
+        const auto tunnels = service_.tunnels(name);
+        auto array = Json::array();
+        for (const auto& tunnel : tunnels) array.push_back(to_json(tunnel));
+        show({{"tunnels", array}}, tunnel_text(tunnels, std::time(nullptr)));
+    }
+
     static Json event(const char* name, std::uint64_t generation) {
         return {{"event", name}, {"generation", generation}};
     }

@@ -87,6 +87,54 @@ Json to_json(const Row& row) {
     return object;
 }
 
+Json to_json(const TunnelRow& tunnel) {
+    auto peers = Json::array();
+    for (const auto& peer : tunnel.peers) {
+        peers.push_back({{"public-key", peer.public_key},
+                         {"name", peer.name},
+                         {"endpoint", peer.endpoint},
+                         {"endpoint-now", peer.endpoint_now},
+                         {"keepalive", peer.keepalive},
+                         {"allowed-ips", peer.allowed_ips},
+                         {"preshared-key", peer.preshared_key},
+                         {"state", peer.state},
+                         {"last-handshake", peer.last_handshake},
+                         {"received", peer.received},
+                         {"sent", peer.sent}});
+    }
+    return {{"name", tunnel.name},
+            {"public-key", tunnel.public_key},
+            {"listen-port", tunnel.listen_port},
+            {"addresses", tunnel.addresses},
+            {"up", tunnel.up},
+            {"peers", peers}};
+}
+
+std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now) {
+    if (tunnels.empty()) return "no tunnels\n";
+    std::string text;
+    for (const auto& tunnel : tunnels) {
+        text += fmt::format("{}  {}  port {}  public key {}{}\n", tunnel.name,
+                            fmt::join(tunnel.addresses, ", "), tunnel.listen_port,
+                            tunnel.public_key, tunnel.up ? "" : "  NOT UP: see status");
+        std::vector<Cells> lines;
+        for (const auto& peer : tunnel.peers) {
+            const auto& endpoint = peer.endpoint_now.empty() ? peer.endpoint : peer.endpoint_now;
+            lines.push_back(
+                {"", peer.state, peer.name, peer.public_key,
+                 endpoint.empty() ? "no endpoint yet" : endpoint,
+                 fmt::format("{}", fmt::join(peer.allowed_ips, ", ")),
+                 peer.last_handshake == 0
+                     ? "no handshake yet"
+                     : fmt::format("handshake {} s ago",
+                                   std::max<std::int64_t>(now - peer.last_handshake, 0)),
+                 fmt::format("{} B received, {} B sent", peer.received, peer.sent)});
+        }
+        text += table(lines);
+    }
+    return text;
+}
+
 std::string table(const std::vector<Cells>& lines) {
     std::vector<std::size_t> widths;
     for (const auto& line : lines) {

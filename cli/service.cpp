@@ -118,6 +118,77 @@ Dictionary Service::explain(const Explain& request) {
     return proxy_.Explain(request.host, request.protocol, request.port.value(), request.remote, {});
 }
 
+class Service::TunnelProxy final
+    : public sdbus::ProxyInterfaces<org::porthole::Gateway1::Tunnel_proxy> {
+  public:
+    TunnelProxy(sdbus::IConnection& connection, const sdbus::ObjectPath& path)
+        : ProxyInterfaces(connection, service_name, path) {}
+    ~TunnelProxy() = default;
+    TunnelProxy(const TunnelProxy&) = delete;
+    TunnelProxy& operator=(const TunnelProxy&) = delete;
+    TunnelProxy(TunnelProxy&&) = delete;
+    TunnelProxy& operator=(TunnelProxy&&) = delete;
+
+    std::vector<PeerRow> peers() {
+        std::vector<PeerRow> rows;
+        for (;;) {
+            const auto [page, total] =
+                ListPeers(static_cast<std::uint32_t>(rows.size()), page_rows);
+            for (const auto& peer : page) rows.push_back(to_peer(peer));
+            if (page.empty() || rows.size() >= total) return rows;
+        }
+    }
+};
+
+Service::~Service() = default;
+
+std::map<std::string, sdbus::ObjectPath> Service::tunnel_paths() {
+    std::map<std::string, sdbus::ObjectPath> paths;
+    for (const auto& [path, interfaces] : proxy_.GetManagedObjects()) {
+        const auto tunnel = interfaces.find(Tunnel::INTERFACE_NAME);
+        if (tunnel == interfaces.end()) continue;
+        paths.emplace(tunnel->second.at("Name").get<std::string>(), path);
+    }
+    return paths;
+}
+
+std::unique_ptr<Service::TunnelProxy> Service::tunnel(const std::string& name) {
+    const auto paths = tunnel_paths();
+    const auto path = paths.find(name);
+    if (path != paths.end()) return std::make_unique<TunnelProxy>(*connection_, path->second);
+    throw sdbus::Error("org.porthole.Gateway1.Error.NoSuchTunnel", "there is no tunnel " + name);
+}
+
+void Service::create_tunnel(const CreateTunnel& request) {
+    proxy_.Create(request.name, request.settings, {});
+}
+
+void Service::import_tunnel(const std::string& name, const std::string& text) {
+    proxy_.Import(name, text, {});
+}
+
+void Service::delete_tunnel(const std::string& name) { proxy_.Delete(name, {}); }
+
+std::vector<TunnelRow> Service::tunnels(const std::optional<std::string>& name) {
+    std::vector<TunnelRow> rows;
+    for (const auto& [each, path] : tunnel_paths()) {
+        if (name && *name != each) continue;
+        TunnelProxy proxy(*connection_, path);
+        rows.push_back({each, proxy.PublicKey(), proxy.ListenPort(), proxy.Addresses(), proxy.Up(),
+                        proxy.peers()});
+    }
+    if (name && rows.empty()) (void)tunnel(*name);
+    return rows;
+}
+
+void Service::set_peer(const std::string& name, const Dictionary& peer) {
+    tunnel(name)->SetPeer(peer, {});
+}
+
+void Service::remove_peer(const std::string& name, const std::string& public_key) {
+    tunnel(name)->RemovePeer(public_key, {});
+}
+
 std::vector<std::uint64_t> Service::release(const Release& request) {
     std::vector<std::uint64_t> ids;
     for (const auto& reservation : request.reservations) {

@@ -68,6 +68,24 @@ Dictionary counters_of(const GatewayStatus& status) {
 
 }  // namespace
 
+std::vector<PeerRow> to_rows(std::span<const PeerView> peers, std::size_t offset,
+                             std::size_t limit) {
+    peers = peers.subspan(std::min(offset, peers.size()));
+    std::vector<PeerRow> rows;
+    for (const auto& peer : peers.first(std::min(limit, peers.size()))) {
+        const auto& settings = peer.settings;
+        const auto handshake =
+            std::chrono::floor<std::chrono::seconds>(peer.last_handshake).time_since_epoch();
+        rows.emplace_back(to_text(settings.public_key), std::string(settings.name.text()),
+                          settings.endpoint ? to_text(*settings.endpoint) : std::string(),
+                          peer.endpoint ? to_text(*peer.endpoint) : std::string(),
+                          settings.keepalive.count(), to_texts<Network>(settings.allowed_ips),
+                          settings.preshared_key.has_value(), to_text(peer.state),
+                          handshake.count(), peer.received_bytes, peer.sent_bytes, Dictionary());
+    }
+    return rows;
+}
+
 Row to_row(const Reservation& reservation, const Hosts& hosts) {
     return {number(reservation.id),
             to_text(reservation.internal.host),

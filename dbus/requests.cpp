@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "types/sorted.hpp"
+
 namespace porthole::dbus {
 namespace {
 
@@ -39,6 +41,15 @@ class Reader {
     std::optional<T> parsed(const char* key) {
         const auto text = value<std::string>(key);
         return text ? std::optional(parse<T>(key, *text)) : std::nullopt;
+    }
+
+    template <typename T>
+    std::optional<std::vector<T>> parsed_list(const char* key) {
+        const auto texts = value<std::vector<std::string>>(key);
+        if (!texts) return std::nullopt;
+        std::vector<T> values;
+        for (const auto& text : *texts) values.push_back(parse<T>(key, text));
+        return values;
     }
 
     std::optional<Port> port(const char* key) {
@@ -165,11 +176,71 @@ ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionar
     return call;
 }
 
-ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t limit) {
-    if (limit > max_page_rows) {
-        throw InvalidArgument("limit", std::to_string(limit),
-                              fmt::format("a number from 0 to {}", max_page_rows));
+Page parse_page(std::uint32_t offset, std::uint32_t limit) {
+    if (limit <= max_page_rows) return {offset, limit};
+    throw InvalidArgument("limit", std::to_string(limit),
+                          fmt::format("a number from 0 to {}", max_page_rows));
+}
+
+InterfaceName parse_tunnel_name(const std::string& name, const Dictionary& options) {
+    Reader(options).finish();
+    return parse<InterfaceName>("name", name);
+}
+
+CreateTunnelCall parse_create(const std::string& name, const Dictionary& settings,
+                              const Dictionary& options) {
+    CreateTunnelCall call{parse_tunnel_name(name, options), {}};
+    auto& wanted = call.settings;
+    Reader reader(settings);
+    if (const auto key = reader.value<std::string>("private-key")) {
+        wanted.private_key = PrivateKey::read("private-key", *key);
     }
+    wanted.listen_port = reader.port("listen-port");
+    wanted.addresses =
+        reader.parsed_list<InterfaceAddress>("addresses").value_or(std::vector<InterfaceAddress>());
+    wanted.mtu = reader.value<std::uint32_t>("mtu");
+    if (wanted.mtu && (*wanted.mtu < least_mtu || *wanted.mtu > most_mtu)) {
+        throw InvalidArgument("mtu", std::to_string(*wanted.mtu),
+                              fmt::format("bytes from {} to {}", least_mtu, most_mtu));
+    }
+    wanted.fwmark = reader.value<std::uint32_t>("fwmark").value_or(0);
+    wanted.table = reader.parsed<RouteTable>("table").value_or(RouteTable());
+    wanted.metric = reader.value<std::uint32_t>("metric").value_or(0);
+    reader.finish();
+    return call;
+}
+
+PublicKey parse_peer_key(const std::string& public_key, const Dictionary& options) {
+    Reader(options).finish();
+    return parse<PublicKey>("public-key", public_key);
+}
+
+PeerChanges parse_peer(const Dictionary& peer, const Dictionary& options) {
+    Reader(options).finish();
+    Reader reader(peer);
+    const auto key = reader.parsed<PublicKey>("public-key");
+    if (!key) throw InvalidArgument("public-key is missing");
+    PeerChanges changes{.public_key = *key};
+    changes.name = reader.parsed<Comment>("name");
+    if (const auto text = reader.value<std::string>("preshared-key")) {
+        changes.preshared_key.emplace();
+        if (!text->empty()) *changes.preshared_key = PresharedKey::read("preshared-key", *text);
+    }
+    if (const auto text = reader.value<std::string>("endpoint")) {
+        changes.endpoint.emplace();
+        if (!text->empty()) *changes.endpoint = parse<EndpointSetting>("endpoint", *text);
+    }
+    if (const auto seconds = reader.value<std::uint16_t>("keepalive")) {
+        changes.keepalive = Keepalive(*seconds);
+    }
+    changes.allowed_ips = reader.parsed_list<Network>("allowed-ips");
+    if (changes.allowed_ips) sort_unique(*changes.allowed_ips);
+    reader.finish();
+    return changes;
+}
+
+ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t limit) {
+    const auto page = parse_page(offset, limit);
     Reader reader(query);
     ReservationQuery wanted;
     wanted.host = reader.parsed<HostKey>("host");
@@ -181,7 +252,7 @@ ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t
     wanted.sort = reader.parsed<SortKey>("sort").value_or(SortKey::id);
     wanted.descending = reader.value<bool>("descending").value_or(false);
     reader.finish();
-    return {std::move(wanted), offset, limit};
+    return {std::move(wanted), page.offset, page.limit};
 }
 
 ExplainCall parse_explain(const std::string& host, const std::string& protocol, std::uint16_t port,

@@ -11,12 +11,12 @@
 #include <sdbus-c++/sdbus-c++.h>
 
 #include "core/log.hpp"
-#include "dbus/authorization.hpp"
-#include "dbus/errors.hpp"
+#include "dbus/answers.hpp"
 #include "dbus/gateway1_adaptor.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
+#include "tunnel_objects.hpp"
 
 namespace porthole::dbus {
 namespace {
@@ -82,20 +82,25 @@ Bus::~Bus() = default;
 class Service::Adaptor final
     : public sdbus::AdaptorInterfaces<
           org::porthole::Gateway1::Reservations_adaptor, org::porthole::Gateway1::Conflicts_adaptor,
-          org::porthole::Gateway1::Hosts_adaptor, org::porthole::Gateway1::Diagnostics_adaptor,
-          org::porthole::Gateway1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
+          org::porthole::Gateway1::Hosts_adaptor, org::porthole::Gateway1::Tunnels_adaptor,
+          org::porthole::Gateway1::Diagnostics_adaptor, org::porthole::Gateway1::Manager_adaptor,
+          sdbus::ObjectManager_adaptor> {
   public:
     using org::porthole::Gateway1::Hosts_adaptor::emitChanged;
     using org::porthole::Gateway1::Reservations_adaptor::emitChanged;
 
-    Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tracer& tracer,
-            ReadConfiguration read_configuration)
+    Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
+            ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file)
         : AdaptorInterfaces(connection, object_path),
           gateway_(gateway),
+          tunnels_(tunnels),
           tracer_(tracer),
           read_configuration_(std::move(read_configuration)),
-          authorization_(connection) {
+          read_tunnel_file_(std::move(read_tunnel_file)),
+          authorization_(connection),
+          tunnel_objects_(connection, tunnels, authorization_.admission()) {
         registerAdaptor();
+        tunnel_objects_.follow();
     }
     ~Adaptor() { unregisterAdaptor(); }
     Adaptor(const Adaptor&) = delete;
@@ -207,6 +212,30 @@ class Service::Adaptor final
         });
     }
 
+    void Create(sdbus::Result<sdbus::ObjectPath>&& result, std::string name, Dictionary settings,
+                Dictionary options) override {
+        change(std::move(result), [=, this] {
+            const auto call = parse_create(name, settings, options);
+            return create(call.name, call.settings);
+        });
+    }
+
+    void Import(sdbus::Result<sdbus::ObjectPath>&& result, std::string name,
+                std::string wg_quick_text, Dictionary options) override {
+        change(std::move(result), [=, this] {
+            const auto parsed = parse_tunnel_name(name, options);
+            return create(parsed, read_tunnel_file_(wg_quick_text));
+        });
+    }
+
+    void Delete(sdbus::Result<>&& result, std::string name, Dictionary options) override {
+        change(std::move(result), [=, this] {
+            tunnels_.remove(parse_tunnel_name(name, options));
+            tunnel_objects_.follow();
+            return std::tuple();
+        });
+    }
+
     void Reload(sdbus::Result<>&& result) override {
         change(std::move(result), [this] {
             gateway_.reload(read_configuration_());
@@ -215,7 +244,11 @@ class Service::Adaptor final
     }
 
     void Status(sdbus::Result<Dictionary>&& result) override {
-        read(std::move(result), [this] { return to_dictionary(gateway_.status()); });
+        read(std::move(result), [this] {
+            auto status = gateway_.status();
+            for (auto& line : tunnels_.warnings()) status.warnings.push_back(std::move(line));
+            return to_dictionary(status);
+        });
     }
 
     std::uint32_t Count() override {
@@ -238,7 +271,8 @@ class Service::Adaptor final
                                             "claims",           "hosts",
                                             "conflicts",        "wans",
                                             "explain",          "pinholes",
-                                            "external-address", "nat66"};
+                                            "external-address", "nat66",
+                                            "tunnels"};
         });
     }
 
@@ -285,6 +319,12 @@ class Service::Adaptor final
         guarded([&] { authorization_.admission().change(client(), std::move(call)); });
     }
 
+    sdbus::ObjectPath create(const InterfaceName& name, const TunnelSettings& settings) {
+        tunnels_.create(name, settings);
+        tunnel_objects_.follow();
+        return tunnel_path(name);
+    }
+
     [[nodiscard]] std::vector<PerimeterInterface> wans_now() const {
         auto wans = gateway_.perimeter().interfaces;
         std::erase_if(wans, [](const auto& interface) { return interface.side != Side::wan; });
@@ -302,40 +342,6 @@ class Service::Adaptor final
         return getObject().getCurrentlyProcessedMessage()->getSender();
     }
 
-    /// A call that does `work` unless that is denied, and answers with what it returns or throws.
-    template <typename... Values, typename Work>
-    static Admission::Call answer(sdbus::Result<Values...>&& result, Work work) {
-        // A std::function wants to be copied, a result must not be.
-        auto shared = std::make_shared<sdbus::Result<Values...>>(std::move(result));
-        return [shared, work = std::move(work)](const Denial& denial) {
-            reply(*shared, [&] {
-                if (denial) throw Refused(Refusal::access_denied, *denial);
-                return work();
-            });
-        };
-    }
-
-    /// Sends what `work` returns or throws.
-    template <typename... Values, typename Work>
-    static void reply(const sdbus::Result<Values...>& result, const Work& work) {
-        try {
-            const auto values = guarded([&] { return std::tuple<Values...>(work()); });
-            std::apply([&](const auto&... value) { result.returnResults(value...); }, values);
-        } catch (const sdbus::Error& error) {
-            send_error(result, error);
-        }
-    }
-
-    /// A client that cannot be told must not keep others from being told.
-    template <typename... Values>
-    static void send_error(const sdbus::Result<Values...>& result, const sdbus::Error& error) {
-        try {
-            result.returnError(error);
-        } catch (const sdbus::Error& failure) {
-            log::error("reply-failed", "{}", failure.what());
-        }
-    }
-
     /// An answer that is sent when the settler has reported on an order.
     struct Waiting {
         std::uint64_t order;
@@ -343,19 +349,24 @@ class Service::Adaptor final
     };
 
     Gateway& gateway_;
+    Tunnels& tunnels_;
     Tracer& tracer_;
     ReadConfiguration read_configuration_;
+    ReadTunnelFile read_tunnel_file_;
     Authorization authorization_;
+    TunnelObjects tunnel_objects_;
     std::deque<Waiting> waiting_;  ///< oldest order first
     std::uint64_t perimeter_version_ = gateway_.perimeter_version();
     std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
-Service::Service(Bus& bus, Gateway& gateway, Tracer& tracer, ReadConfiguration read_configuration)
+Service::Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
+                 ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file)
     : bus_(bus),
       gateway_(gateway),
-      adaptor_(std::make_unique<Adaptor>(bus.connection(), gateway, tracer,
-                                         std::move(read_configuration))) {}
+      adaptor_(std::make_unique<Adaptor>(bus.connection(), gateway, tunnels, tracer,
+                                         std::move(read_configuration),
+                                         std::move(read_tunnel_file))) {}
 
 Service::~Service() = default;
 

@@ -71,11 +71,9 @@ std::optional<Port> port_from(Text value) {
 }
 
 std::uint32_t mtu_from(Text value) {
-    constexpr std::uint32_t least = 576;
-    constexpr std::uint32_t most = 65455;  // what a packet can hold (MAX in wireguard's device.c)
     const auto bytes = number_from<std::uint32_t>(value);
-    if (bytes && least <= *bytes && *bytes <= most) return *bytes;
-    throw InvalidArgument("MTU", value, fmt::format("bytes from {} to {}", least, most));
+    if (bytes && least_mtu <= *bytes && *bytes <= most_mtu) return *bytes;
+    throw InvalidArgument("MTU", value, fmt::format("bytes from {} to {}", least_mtu, most_mtu));
 }
 
 Network allowed_ip_from(Text value) {

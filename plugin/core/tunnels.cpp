@@ -35,6 +35,29 @@ auto place_of(std::vector<PeerSettings>& peers, const PublicKey& key) {
     return std::ranges::lower_bound(peers, key, {}, &PeerSettings::public_key);
 }
 
+PeerSettings new_peer(const PublicKey& key) {
+    constexpr Keepalive usual{5};  // a NAT forgets a flow after 30 s, and retries cost nothing
+    return {.public_key = key, .keepalive = usual};
+}
+
+PeerSettings changed(PeerSettings peer, const PeerChanges& changes) {
+    if (changes.name) peer.name = *changes.name;
+    if (changes.preshared_key) peer.preshared_key = *changes.preshared_key;
+    if (changes.endpoint) peer.endpoint = *changes.endpoint;
+    if (changes.keepalive) peer.keepalive = *changes.keepalive;
+    if (changes.allowed_ips) peer.allowed_ips = *changes.allowed_ips;
+    return peer;
+}
+
+PeerState state_of(const WireGuardPeer& peer, const PeerActivity& activity, Time now) {
+    constexpr std::chrono::seconds life_of_a_session{180};  // REJECT_AFTER_TIME of the protocol
+    const bool had_one = activity.last_handshake.time_since_epoch().count() != 0;
+    // A clock that was set back makes handshakes of the future.
+    if (had_one && now - activity.last_handshake < life_of_a_session) return PeerState::connected;
+    if (peer.endpoint && peer.keepalive.count() != 0) return PeerState::handshaking;
+    return had_one ? PeerState::stale : PeerState::unseen;
+}
+
 // The same as require_consistent() does, of one peer among others that are consistent.
 void require_consistent_with(const TunnelSettings& settings, const PeerSettings& peer) {
     WireGuardDevice alone{.private_key = settings.private_key, .peers = {peer_of(peer)}};
@@ -50,6 +73,20 @@ void require_consistent_with(const TunnelSettings& settings, const PeerSettings&
 }
 
 }  // namespace
+
+std::string to_text(PeerState state) {
+    switch (state) {
+        case PeerState::connected:
+            return "connected";
+        case PeerState::handshaking:
+            return "handshaking";
+        case PeerState::stale:
+            return "stale";
+        case PeerState::unseen:
+            break;
+    }
+    return "never";
+}
 
 WireGuardPeer peer_of(const PeerSettings& settings) {
     WireGuardPeer peer{.public_key = settings.public_key,
@@ -100,8 +137,9 @@ TunnelLink link_of(const TunnelSettings& settings, const std::optional<PeerSetti
 
 TunnelLink link_of(const TunnelSettings& settings) { return link_of(settings, settings.peers); }
 
-Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored)
-    : gateway_(gateway), backend_(backend) {
+Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored,
+                 Gateway::Clock clock)
+    : gateway_(gateway), backend_(backend), clock_(std::move(clock)) {
     for (auto& tunnel : stored) tunnels_.emplace(tunnel.name, std::move(tunnel));
 }
 
@@ -144,7 +182,7 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     const Tunnel tunnel{name, std::move(settings)};
     const auto device = device_of(tunnel.settings);
     require_consistent(device);
-    if (backend_.read(name)) {
+    if (is_there(name)) {
         throw Refused(Refusal::tunnel_exists, "there is an interface " + to_text(name) +
                                                   " already, which Porthole has not made");
     }
@@ -183,12 +221,13 @@ void Tunnels::remove(const InterfaceName& name) {
     hold_ports(nullptr);
 }
 
-void Tunnels::set_peer(const InterfaceName& name, const PeerSettings& peer) {
+void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
     auto& tunnel = tunnels_.at(find(name).name);
     auto& peers = tunnel.settings.peers;
+    const auto place = place_of(peers, changes.public_key);
+    const bool is_there = place != peers.end() && place->public_key == changes.public_key;
+    const auto peer = changed(is_there ? *place : new_peer(changes.public_key), changes);
     require_consistent_with(tunnel.settings, peer);
-    const auto place = place_of(peers, peer.public_key);
-    const bool is_there = place != peers.end() && place->public_key == peer.public_key;
     const auto before = is_there ? std::optional(*place) : std::nullopt;
     auto transaction = gateway_.store().begin();
     transaction.write(name, peer);
@@ -246,8 +285,35 @@ const Tunnel& Tunnels::find(const InterfaceName& name) const {
     throw Refused(Refusal::no_such_tunnel, "there is no tunnel " + to_text(name));
 }
 
-WireGuardState Tunnels::state(const InterfaceName& name) {
-    return backend_.read(find(name).name).value_or(WireGuardState{});
+std::vector<PeerView> Tunnels::peers(const InterfaceName& name) {
+    const auto& settings = find(name).settings;
+    const auto state = backend_.read(name).value_or(WireGuardState{});
+    const auto& actual = state.device.peers;
+    std::vector<PeerView> views;
+    views.reserve(settings.peers.size());
+    for (const auto& peer : settings.peers) {
+        auto& view = views.emplace_back(PeerView{.settings = peer, .endpoint = {}});
+        const auto seen =
+            std::ranges::lower_bound(actual, peer.public_key, {}, &WireGuardPeer::public_key);
+        if (seen == actual.end() || seen->public_key != peer.public_key) continue;
+        const auto& activity = state.activity.at(static_cast<std::size_t>(seen - actual.begin()));
+        if (seen->endpoint) view.endpoint = seen->endpoint->place;
+        view.last_handshake = activity.last_handshake;
+        view.received_bytes = activity.received_bytes;
+        view.sent_bytes = activity.sent_bytes;
+        view.state = state_of(*seen, activity, clock_());
+    }
+    return views;
+}
+
+// Of whatever kind.
+bool Tunnels::is_there(const InterfaceName& name) {
+    try {
+        return backend_.read(name).has_value();
+    } catch (const KernelFailure& failure) {
+        if (failure.code() != EOPNOTSUPP) throw;
+        return true;
+    }
 }
 
 std::vector<std::string> Tunnels::warnings() const {

@@ -6,6 +6,8 @@
 #include <optional>
 #include <system_error>
 
+#include <sys/stat.h>
+
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "core/log.hpp"
@@ -20,6 +22,8 @@
 #include "nft/kernel_tracer.hpp"
 #include "options.hpp"
 #include "sources.hpp"
+#include "wg/kernel_tunnels.hpp"
+#include "wg/quick_file.hpp"
 
 namespace porthole {
 namespace {
@@ -54,12 +58,17 @@ void run(const Options& options) {
     netlink::ListenerReader listener_reader;
     nft::FirewallTable table;
     nft::ConntrackSettler settler;
-    Gateway gateway(std::move(configuration), open_store(options.state), table, settler, now);
+    auto opened = open_store(options.state);
+    auto stored_tunnels = std::move(opened.state.tunnels);
+    Gateway gateway(std::move(configuration), std::move(opened), table, settler, now);
     const auto watch = watch_flows(gateway);
     gateway.start(reader.read());
+    wg::KernelTunnels kernel_tunnels;
+    Tunnels tunnels(gateway, kernel_tunnels, std::move(stored_tunnels), now);
+    tunnels.start();
 
     nft::KernelTracer tracer;
-    dbus::Service service(bus, gateway, tracer, read);
+    dbus::Service service(bus, gateway, tunnels, tracer, read, wg::parse_quick_file);
     InterfaceSource interfaces(monitor, reader, gateway);
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
     TableSource table_changes(table, gateway);
@@ -112,6 +121,7 @@ int main(int argc, char** argv) {
     keep_no_large_blocks();
     int status = EXIT_SUCCESS;
     try {
+        umask(S_IRWXG | S_IRWXO);  // what it writes is its own
         const auto options = read_options(argc, argv, status);
         if (!options) return status;
         if (options->check_configuration) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -59,8 +60,39 @@ struct Explain {
 
 struct Monitor {};
 
-using Command = std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts,
-                             Explain, Monitor>;
+struct CreateTunnel {
+    std::string name;
+    Dictionary settings;
+};
+
+/// From a file of wg-quick(8).
+struct ImportTunnel {
+    std::string name;
+    std::string file;  ///< "-": standard input
+};
+
+struct DeleteTunnel {
+    std::string name;
+};
+
+struct ShowTunnels {
+    std::optional<std::string> name;  ///< nothing: all of them
+};
+
+struct SetPeer {
+    std::string tunnel;
+    Dictionary peer;
+    std::optional<std::string> preshared_key_file;  ///< "-": standard input
+};
+
+struct RemovePeer {
+    std::string tunnel;
+    std::string public_key;
+};
+
+using Command =
+    std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts, Explain, Monitor,
+                 CreateTunnel, ImportTunnel, DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
 
 struct Invocation {
     Command command;

@@ -72,12 +72,45 @@ HostRow to_host(const std::tuple<Fields...>& wire) {
     return std::apply([](const Fields&... field) { return HostRow{field...}; }, wire);
 }
 
+/// A peer of a tunnel as the service shows it.
+struct PeerRow {
+    std::string public_key;
+    std::string name;
+    std::string endpoint;
+    std::string endpoint_now;
+    std::uint16_t keepalive = 0;  ///< seconds, 0: none
+    std::vector<std::string> allowed_ips;
+    bool preshared_key = false;
+    std::string state;
+    std::int64_t last_handshake = 0;  ///< Unix seconds, 0: never
+    std::uint64_t received = 0;       ///< bytes
+    std::uint64_t sent = 0;           ///< bytes
+    Dictionary extras;
+};
+
+/// From the contract's (ssssqasbsxtta{sv}).
+template <typename... Fields>
+PeerRow to_peer(const std::tuple<Fields...>& wire) {
+    return std::apply([](const Fields&... field) { return PeerRow{field...}; }, wire);
+}
+
+/// A tunnel as the service shows it.
+struct TunnelRow {
+    std::string name;
+    std::string public_key;
+    std::uint16_t listen_port = 0;
+    std::vector<std::string> addresses;
+    bool up = false;
+    std::vector<PeerRow> peers;
+};
+
 /// null for a D-Bus type that the contract does not use.
 Json to_json(const sdbus::Variant& value);
 Json to_json(const Dictionary& dictionary);
 Json to_json(const Row& row);
 Json to_json(const ConflictRow& conflict);
 Json to_json(const HostRow& host);
+Json to_json(const TunnelRow& tunnel);
 
 using Cells = std::vector<std::string>;
 
@@ -92,6 +125,9 @@ std::string reservation_line(const Row& row);
 
 /// One line for every host, with a line of headings.
 std::string host_table(const std::vector<HostRow>& hosts);
+
+/// A line for every tunnel and, under it, one for each of its peers. `now`: Unix seconds.
+std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now);
 
 /// Two lines for every conflict.
 std::string conflict_table(const std::vector<ConflictRow>& conflicts);

@@ -28,6 +28,11 @@ class Service {
     using Announced = std::function<void(const Announcement&)>;
 
     Service();
+    ~Service();
+    Service(const Service&) = delete;
+    Service& operator=(const Service&) = delete;
+    Service(Service&&) = delete;
+    Service& operator=(Service&&) = delete;
 
     Dictionary status();
     /// All pages of a list, and the generation that they belong to.
@@ -37,6 +42,13 @@ class Service {
     std::vector<ConflictRow> conflicts();
     std::vector<HostRow> hosts();
     Dictionary explain(const Explain& request);
+    void create_tunnel(const CreateTunnel& request);
+    void import_tunnel(const std::string& name, const std::string& text);
+    void delete_tunnel(const std::string& name);
+    /// All of them, or the one of this name, with their peers.
+    std::vector<TunnelRow> tunnels(const std::optional<std::string>& name);
+    void set_peer(const std::string& tunnel, const Dictionary& peer);
+    void remove_peer(const std::string& tunnel, const std::string& public_key);
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);
     /// Calls `announced` until the service leaves the bus, which it reports by throwing. `ready` is
@@ -47,8 +59,9 @@ class Service {
     class Proxy final
         : public sdbus::ProxyInterfaces<
               org::porthole::Gateway1::Reservations_proxy, org::porthole::Gateway1::Conflicts_proxy,
-              org::porthole::Gateway1::Hosts_proxy, org::porthole::Gateway1::Diagnostics_proxy,
-              org::porthole::Gateway1::Manager_proxy> {
+              org::porthole::Gateway1::Hosts_proxy, org::porthole::Gateway1::Tunnels_proxy,
+              org::porthole::Gateway1::Diagnostics_proxy, org::porthole::Gateway1::Manager_proxy,
+              sdbus::ObjectManager_proxy> {
       public:
         explicit Proxy(sdbus::IConnection& connection);
         ~Proxy() { unregisterProxy(); }
@@ -78,8 +91,21 @@ class Service {
         void onDetected(const WireConflict& conflict) override;
         void onResolved(const WireConflict& conflict) override;
 
+        void onInterfacesAdded(const sdbus::ObjectPath& /*object*/,
+                               const std::map<std::string, Dictionary>& /*interfaces*/) override {}
+        void onInterfacesRemoved(const sdbus::ObjectPath& /*object*/,
+                                 const std::vector<std::string>& /*interfaces*/) override {}
+
         Announced announced_;
     };
+
+    using Tunnel = org::porthole::Gateway1::Tunnel_proxy;
+    /// The object of one tunnel.
+    class TunnelProxy;
+    /// The objects of all tunnels, by name.
+    std::map<std::string, sdbus::ObjectPath> tunnel_paths();
+    /// Throws sdbus::Error, NoSuchTunnel, if there is none.
+    std::unique_ptr<TunnelProxy> tunnel(const std::string& name);
 
     std::optional<std::pair<std::vector<Row>, std::uint64_t>> list_once(const Dictionary& query);
     std::uint64_t find(const ExternalPort& port);

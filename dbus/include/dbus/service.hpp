@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "core/event_loop.hpp"
-#include "core/gateway.hpp"
+#include "core/tunnels.hpp"
 
 namespace sdbus {
 class IConnection;
@@ -45,11 +45,13 @@ class Bus {
 class Service final : public EventSource {
   public:
     using ReadConfiguration = std::function<Configuration()>;
+    using ReadTunnelFile = std::function<TunnelSettings(std::string_view)>;
 
-    /// Exports the object; calls are answered from the event loop on. `bus`, `gateway` and
-    /// `tracer` must outlive the service. `read_configuration` serves Reload(); what it throws is
-    /// the answer.
-    Service(Bus& bus, Gateway& gateway, Tracer& tracer, ReadConfiguration read_configuration);
+    /// Exports the objects; calls are answered from the event loop on. What is given by reference
+    /// must outlive the service. `read_configuration` serves Reload(), `read_tunnel_file` Import();
+    /// what they throw is the answer.
+    Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
+            ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file);
     ~Service() override;
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "core/gateway.hpp"
+#include "core/tunnels.hpp"
 #include "dbus/values.hpp"
 
 namespace porthole::dbus {
@@ -17,6 +17,9 @@ std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts&
 std::vector<HostRow> hosts_of(const Gateway& gateway);
 ConflictRow to_row(const Conflict& conflict);
 std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts);
+/// A page of a tunnel's peers.
+std::vector<PeerRow> to_rows(std::span<const PeerView> peers, std::size_t offset,
+                             std::size_t limit);
 /// The property Diagnostics.Wans.
 std::vector<Dictionary> wans_of(const Perimeter& perimeter);
 /// The answer of Diagnostics.Explain.

@@ -34,6 +34,11 @@ using ConflictRow =
 using HostRow = sdbus::Struct<std::string, std::string, std::string, std::vector<std::string>,
                               std::int64_t, Dictionary>;
 
+/// (ssssqasbsxtta{sv}), a peer of a tunnel
+using PeerRow = sdbus::Struct<std::string, std::string, std::string, std::string, std::uint16_t,
+                              std::vector<std::string>, bool, std::string, std::int64_t,
+                              std::uint64_t, std::uint64_t, Dictionary>;
+
 /// The fields of a struct, for structured bindings.
 template <typename... Fields>
 const std::tuple<Fields...>& fields(const sdbus::Struct<Fields...>& row) {

@@ -16,6 +16,36 @@ WireGuardPeer peer_of(const PeerSettings& settings);
 /// What its interface has besides.
 TunnelLink link_of(const TunnelSettings& settings);
 
+/// What is to be set of a peer: what is not given stays, or is the default of a new one.
+struct PeerChanges {
+    PublicKey public_key;
+    std::optional<Comment> name = std::nullopt;
+    std::optional<std::optional<PresharedKey>> preshared_key = std::nullopt;  ///< nothing: none
+    std::optional<std::optional<EndpointSetting>> endpoint = std::nullopt;    ///< nothing: none
+    std::optional<Keepalive> keepalive = std::nullopt;  ///< default: 5 s, which NATs need
+    std::optional<std::vector<Network>> allowed_ips = std::nullopt;  ///< sorted
+};
+
+/// How it stands with a peer.
+enum class PeerState : std::uint8_t {
+    connected,    ///< there is a session
+    handshaking,  ///< there is none, and the kernel tries for one
+    stale,        ///< there was one, and nobody tries
+    unseen,       ///< there was none, and nobody tries
+};
+
+std::string to_text(PeerState state);
+
+/// A peer as it was set, and as the kernel sees it.
+struct PeerView {
+    PeerSettings settings;
+    std::optional<Place> endpoint;                                     ///< that the kernel sends to
+    std::chrono::sys_time<std::chrono::nanoseconds> last_handshake{};  ///< 0: never
+    std::uint64_t received_bytes = 0;
+    std::uint64_t sent_bytes = 0;
+    PeerState state = PeerState::unseen;
+};
+
 /// The use cases of the gateway's own tunnels.
 ///
 /// A change goes the way of the Gateway's: decide, write to the store's open transaction, change
@@ -24,7 +54,8 @@ TunnelLink link_of(const TunnelSettings& settings);
 class Tunnels {
   public:
     /// `gateway` has been started.
-    Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored);
+    Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored,
+            Gateway::Clock clock);
 
     /// Makes the interfaces of all tunnels, or makes those that are there what they are to be:
     /// sessions and endpoints that were learnt stay. One that fails keeps no other from coming up,
@@ -37,18 +68,21 @@ class Tunnels {
     void remove(const InterfaceName& name);
     /// Adds the peer, or makes the one of this key what is said. No other peer's session is
     /// disturbed.
-    void set_peer(const InterfaceName& name, const PeerSettings& peer);
+    void set_peer(const InterfaceName& name, const PeerChanges& changes);
     void remove_peer(const InterfaceName& name, const PublicKey& key);
 
     [[nodiscard]] const std::map<InterfaceName, Tunnel>& all() const { return tunnels_; }
     /// Throws Refused (no_such_tunnel).
     [[nodiscard]] const Tunnel& find(const InterfaceName& name) const;
-    /// What the kernel says of it.
-    [[nodiscard]] WireGuardState state(const InterfaceName& name);
+    /// In the order of their keys.
+    [[nodiscard]] std::vector<PeerView> peers(const InterfaceName& name);
+    /// Its interface is there, and what it is to be.
+    [[nodiscard]] bool is_up(const InterfaceName& name) const { return !failures_.contains(name); }
     /// One line for every tunnel that is not up.
     [[nodiscard]] std::vector<std::string> warnings() const;
 
   private:
+    bool is_there(const InterfaceName& name);
     void bring_up(const Tunnel& tunnel);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
                 const std::optional<PeerSettings>& after, Store::Transaction& transaction);
@@ -58,6 +92,7 @@ class Tunnels {
 
     Gateway& gateway_;
     TunnelBackend& backend_;
+    Gateway::Clock clock_;
     std::map<InterfaceName, Tunnel> tunnels_;
     std::map<InterfaceName, std::string> failures_;
 };

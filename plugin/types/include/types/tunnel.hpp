@@ -35,6 +35,10 @@ struct RouteTable {
     bool operator==(const RouteTable&) const = default;
 };
 
+/// What the MTU of a tunnel can be, in bytes (wg_setup() in the kernel's device.c).
+constexpr std::uint32_t least_mtu = 576;
+constexpr std::uint32_t most_mtu = 65455;
+
 struct PeerSettings {
     PublicKey public_key;
     Comment name = {};  ///< for people; wg-quick(8) has none

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include "core/log.hpp"
+#include "dbus/authorization.hpp"
+#include "dbus/errors.hpp"
+
+namespace porthole::dbus {
+
+/// A client that cannot be told must not keep others from being told.
+template <typename... Values>
+void send_error(const sdbus::Result<Values...>& result, const sdbus::Error& error) {
+    try {
+        result.returnError(error);
+    } catch (const sdbus::Error& failure) {
+        log::error("reply-failed", "{}", failure.what());
+    }
+}
+
+/// Sends what `work` returns or throws.
+template <typename... Values, typename Work>
+void reply(const sdbus::Result<Values...>& result, const Work& work) {
+    try {
+        const auto values = guarded([&] { return std::tuple<Values...>(work()); });
+        std::apply([&](const auto&... value) { result.returnResults(value...); }, values);
+    } catch (const sdbus::Error& error) {
+        send_error(result, error);
+    }
+}
+
+/// A call that does `work` unless that is denied, and answers with what it returns or throws.
+template <typename... Values, typename Work>
+Admission::Call answer(sdbus::Result<Values...>&& result, Work work) {
+    // A std::function wants to be copied, a result must not be.
+    auto shared = std::make_shared<sdbus::Result<Values...>>(std::move(result));
+    return [shared, work = std::move(work)](const Denial& denial) {
+        reply(*shared, [&] {
+            if (denial) throw Refused(Refusal::access_denied, *denial);
+            return work();
+        });
+    };
+}
+
+}  // namespace porthole::dbus

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include <sdbus-c++/Types.h>
+
+#include "core/tunnels.hpp"
+#include "dbus/authorization.hpp"
+
+namespace porthole::dbus {
+
+/// Where the object of a tunnel is.
+sdbus::ObjectPath tunnel_path(const InterfaceName& name);
+
+/// The objects of the tunnels on the bus.
+class TunnelObjects {
+  public:
+    TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels, Admission& admission);
+    ~TunnelObjects();
+    TunnelObjects(const TunnelObjects&) = delete;
+    TunnelObjects& operator=(const TunnelObjects&) = delete;
+    TunnelObjects(TunnelObjects&&) = delete;
+    TunnelObjects& operator=(TunnelObjects&&) = delete;
+
+    /// Makes objects for tunnels that have come, takes away those of tunnels that have gone, and
+    /// announces both.
+    void follow();
+
+  private:
+    class Adaptor;
+    sdbus::IConnection& connection_;
+    Tunnels& tunnels_;
+    Admission& admission_;
+    std::map<InterfaceName, std::unique_ptr<Adaptor>> adaptors_;
+};
+
+}  // namespace porthole::dbus

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The gateway's own WireGuard tunnels, as an administrator makes them with portholectl.
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "lab/links.hpp"
+#include "lab/porthole.hpp"
+#include "lab/process.hpp"
+#include "lab/sockets.hpp"
+#include "lab/two_sites.hpp"
+#include "netlink/interface_editor.hpp"
+#include "types/key.hpp"
+
+namespace porthole {
+namespace {
+
+namespace addresses = lab::address;
+using lab::at;
+using lab::UdpSocket;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class TunnelsTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        try {
+            lab::add_link(sites.outside, "wg0", "wireguard");
+            lab::delete_link(sites.outside, "wg0");
+        } catch (const KernelFailure& failure) {
+            if (failure.code() != EOPNOTSUPP) throw;
+            GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
+        }
+        lab::masquerade(sites.gateway_a, lab::InputPolicy::drop);
+        lab::masquerade(sites.gateway_b, lab::InputPolicy::drop);
+        a.start();
+        b.start();
+    }
+
+    /// What portholectl says; it must succeed.
+    static json done(const lab::Porthole& gateway, std::vector<std::string> arguments,
+                     const std::string& input = {}) {
+        arguments.insert(arguments.begin(), "--json");
+        const auto finished = gateway.ctl(arguments, {.input = input});
+        EXPECT_EQ(finished.status, 0) << finished.errors;
+        return finished.status == 0 ? json::parse(finished.output) : json();
+    }
+    /// The name of the error, without the part that all have, and its message.
+    static std::string refused(const lab::Porthole& gateway, std::vector<std::string> arguments,
+                               const std::string& input = {}) {
+        arguments.insert(arguments.begin(), "--json");
+        const auto finished = gateway.ctl(arguments, {.input = input});
+        if (finished.status != 1) return "status " + std::to_string(finished.status);
+        const auto answer = json::parse(finished.output);
+        const auto name = answer["error"].get<std::string>();
+        return name.substr(name.rfind('.') + 1) + ": " + answer["message"].get<std::string>();
+    }
+    static json tunnel(const lab::Porthole& gateway) {
+        return done(gateway, {"tunnel", "show", "wg0"})["tunnels"][0];
+    }
+    static std::string key_of(const lab::Porthole& gateway) {
+        return tunnel(gateway)["public-key"].get<std::string>();
+    }
+
+    void connect_sites() {
+        done(a, {"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24"});
+        done(b, {"tunnel", "create", "wg0", "--addresses", "10.9.0.2/24"});
+        done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--endpoint", "203.0.113.2:51820",
+                 "--allowed-ips", "10.9.0.2/32,192.168.3.0/24", "--name", "site B"});
+        done(b, {"tunnel", "peer", "set", "wg0", key_of(a), "--endpoint", "203.0.113.1:51820",
+                 "--allowed-ips", "10.9.0.1/32,192.168.2.0/24", "--name", "site A"});
+    }
+    /// A packet from host a1 reaches host b1, and the answer comes back: with their own addresses.
+    [[nodiscard]] bool sites_are_connected(lab::Duration limit = lab::Duration(200)) const {
+        const auto shown = lab::exchange(a1, b1, at(addresses::b1, 4000), limit);
+        return shown == at(addresses::a1, 4000);
+    }
+    [[nodiscard]] bool sites_connect() const {
+        return lab::comes_true([this] { return sites_are_connected(); });
+    }
+
+    lab::TwoSites sites;
+    lab::Porthole a{sites.gateway_a};
+    lab::Porthole b{sites.gateway_b};
+    UdpSocket a1{sites.a1, 4000};
+    UdpSocket b1{sites.b1, 4000};
+};
+
+TEST_F(TunnelsTest, ConnectTwoSitesThroughDroppingGateways) {
+    connect_sites();
+    EXPECT_TRUE(sites_connect());
+    const auto shown = tunnel(a);
+    EXPECT_EQ(shown["listen-port"], 51820);
+    EXPECT_EQ(shown["up"], true);
+    const auto& peer = shown["peers"][0];
+    EXPECT_EQ(peer["state"], "connected");
+    EXPECT_EQ(peer["name"], "site B");
+    EXPECT_EQ(peer["keepalive"], 5);
+    EXPECT_EQ(peer["endpoint-now"], "203.0.113.2:51820");
+    EXPECT_GT(peer["received"], 0);
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"wg", "show", "wg0"}),
+                AllOf(HasSubstr("public key: " + key_of(a)), HasSubstr("peer: " + key_of(b))));
+    EXPECT_THAT(a.ctl({"tunnel", "show"}).output, AllOf(HasSubstr("wg0"), HasSubstr("connected")));
+}
+
+TEST_F(TunnelsTest, StayConnectedWhileTheServiceIsAway) {
+    connect_sites();
+    ASSERT_TRUE(sites_connect());
+    const auto handshake = tunnel(a)["peers"][0]["last-handshake"];
+    a.kill();
+    EXPECT_TRUE(sites_are_connected(lab::Duration(2'000)));
+    a.start();
+    EXPECT_TRUE(sites_are_connected(lab::Duration(2'000)));
+    EXPECT_EQ(tunnel(a)["peers"][0]["last-handshake"], handshake);
+}
+
+TEST_F(TunnelsTest, ComeBackAfterAReboot) {
+    connect_sites();
+    ASSERT_TRUE(sites_connect());
+    const auto before = tunnel(a);
+    a.stop();
+    lab::delete_link(sites.gateway_a, "wg0");
+    a.start();
+    EXPECT_TRUE(sites_connect());
+    const auto after = tunnel(a);
+    for (const auto* key : {"public-key", "listen-port", "addresses", "up"}) {
+        EXPECT_EQ(after[key], before[key]) << key;
+    }
+    EXPECT_EQ(after["peers"][0]["name"], "site B");
+}
+
+TEST_F(TunnelsTest, AreGoneWhenTheyAreDeleted) {
+    connect_sites();
+    done(a, {"tunnel", "delete", "wg0"});
+    EXPECT_THAT(refused(a, {"tunnel", "show", "wg0"}), HasSubstr("NoSuchTunnel"));
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"ip", "link"}), Not(HasSubstr("wg0")));
+    a.restart();
+    EXPECT_EQ(done(a, {"tunnel", "show"})["tunnels"], json::array());
+    done(a, {"reserve", std::string(addresses::a1), "udp", "51820"});
+}
+
+TEST_F(TunnelsTest, HaveTheirPortForThemselves) {
+    done(a, {"reserve", std::string(addresses::a1), "udp", "51820"});
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg0", "--listen-port", "51820"}),
+                AllOf(HasSubstr("PortTaken"), HasSubstr("51820"), HasSubstr("192.168.2.2")));
+    // The next one that is free.
+    done(a, {"tunnel", "create", "wg0"});
+    EXPECT_EQ(tunnel(a)["listen-port"], 51821);
+    EXPECT_THAT(refused(a, {"reserve", std::string(addresses::a2), "udp", "51821"}),
+                HasSubstr("PortTaken"));
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg1", "--listen-port", "51821"}),
+                AllOf(HasSubstr("PortTaken"), HasSubstr("tunnel wg0")));
+}
+
+TEST_F(TunnelsTest, AreMadeWholeOrNotAtAll) {
+    // Nobody has looked for it yet, so the kernel says it, when the interface goes up.
+    const UdpSocket other(sites.gateway_a, 51'999);
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg0", "--listen-port", "51999"}),
+                AnyOf(HasSubstr("KernelFailed: set up wg0"), HasSubstr("PortTaken")));
+    EXPECT_THAT(refused(a, {"tunnel", "show", "wg0"}), HasSubstr("NoSuchTunnel"));
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"ip", "link"}), Not(HasSubstr("wg0")));
+    lab::add_link(sites.gateway_a, "wg0", "wireguard");
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg0"}),
+                AllOf(HasSubstr("TunnelExists"), HasSubstr("not made")));
+    lab::add_bridge(sites.gateway_a, "br7");
+    EXPECT_THAT(refused(a, {"tunnel", "create", "br7"}), HasSubstr("TunnelExists"));
+    a.restart();
+    EXPECT_EQ(done(a, {"tunnel", "show"})["tunnels"], json::array());
+}
+
+TEST_F(TunnelsTest, RefuseWhatCannotWork) {
+    connect_sites();
+    const auto before = tunnel(a);
+    const auto set = [this](const std::string& key, std::vector<std::string> options = {}) {
+        options.insert(options.begin(), {"tunnel", "peer", "set", "wg0", key});
+        return refused(a, options);
+    };
+    const auto somebody = to_text(PrivateKey::generate().public_key());
+    EXPECT_THAT(set(key_of(a)), AllOf(HasSubstr("InvalidArgument"), HasSubstr("own")));
+    EXPECT_THAT(set(to_text(PublicKey({1}))),
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("handshake")));
+    EXPECT_THAT(set("x"), AllOf(HasSubstr("InvalidArgument"), HasSubstr("public-key")));
+    EXPECT_THAT(
+        set(somebody, {"--allowed-ips", "192.168.3.0/24"}),
+        AllOf(HasSubstr("AllowedIpTaken"), HasSubstr("192.168.3.0/24"), HasSubstr(key_of(b))));
+    EXPECT_THAT(set(somebody, {"--allowed-ips", "192.168.3.7/24"}),
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("allowed-ips \"192.168.3.7/24\"")));
+    EXPECT_THAT(set(somebody, {"--endpoint", "nowhere"}),
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("endpoint \"nowhere\"")));
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg0"}), HasSubstr("TunnelExists"));
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg 7"}), HasSubstr("InvalidArgument"));
+    EXPECT_THAT(refused(a, {"tunnel", "create", "wg7", "--mtu", "12"}), HasSubstr("mtu \"12\""));
+    EXPECT_THAT(refused(a, {"tunnel", "delete", "wg7"}), HasSubstr("NoSuchTunnel"));
+    EXPECT_THAT(refused(a, {"tunnel", "peer", "set", "wg7", somebody}), HasSubstr("NoSuchTunnel"));
+    EXPECT_THAT(refused(a, {"tunnel", "peer", "remove", "wg0", somebody}),
+                AllOf(HasSubstr("NoSuchPeer"), HasSubstr(somebody)));
+    const auto after = tunnel(a);
+    EXPECT_EQ(after["peers"].size(), before["peers"].size());
+    EXPECT_EQ(after["peers"][0]["allowed-ips"], before["peers"][0]["allowed-ips"]);
+}
+
+TEST_F(TunnelsTest, LoseAPeerWithItsRoutes) {
+    connect_sites();
+    const auto routes = [this] { return lab::output_of(sites.gateway_a, {"ip", "route"}); };
+    EXPECT_THAT(routes(), HasSubstr("192.168.3.0/24 dev wg0"));
+    done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--allowed-ips", "192.168.7.0/24"});
+    EXPECT_THAT(routes(), AllOf(HasSubstr("192.168.7.0/24 dev wg0"), Not(HasSubstr("192.168.3"))));
+    done(a, {"tunnel", "peer", "remove", "wg0", key_of(b)});
+    EXPECT_THAT(routes(), Not(HasSubstr("192.168.7.0/24")));
+    EXPECT_EQ(tunnel(a)["peers"], json::array());
+    a.restart();
+    EXPECT_EQ(tunnel(a)["peers"], json::array());
+}
+
+// What is not given stays as it is.
+TEST_F(TunnelsTest, ChangeOfAPeerWhatIsSaid) {
+    connect_sites();
+    done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--keepalive", "25"});
+    const auto peer = tunnel(a)["peers"][0];
+    EXPECT_EQ(peer["keepalive"], 25);
+    EXPECT_EQ(peer["name"], "site B");
+    EXPECT_EQ(peer["endpoint"], "203.0.113.2:51820");
+    const auto key = std::string("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n");
+    done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--preshared-key-file", "-"}, key);
+    EXPECT_EQ(tunnel(a)["peers"][0]["preshared-key"], true);
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "preshared-keys"}),
+                HasSubstr(key));
+    a.restart();
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "preshared-keys"}),
+                HasSubstr(key));
+}
+
+TEST_F(TunnelsTest, AreImportedFromWgQuick) {
+    const auto key = std::string("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=");
+    const std::string file = "[Interface]\nPrivateKey = " + key +
+                             "\nListenPort = 51900\nAddress = 10.8.0.1/24\nMTU = 1400\n"
+                             "[Peer]\nPublicKey = 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=\n"
+                             "AllowedIPs = 10.8.0.2/32, 172.20.0.0/16\nEndpoint = 203.0.113.9:1\n";
+    done(a, {"tunnel", "import", "wg0", "-"}, file);
+    EXPECT_EQ(tunnel(a)["listen-port"], 51900);
+    EXPECT_EQ(key_of(a), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"ip", "route"}),
+                HasSubstr("172.20.0.0/16 dev wg0"));
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"ip", "link", "show", "wg0"}),
+                HasSubstr("mtu 1400"));
+    const auto refusal = refused(a, {"tunnel", "import", "wg1", "-"},
+                                 "[Interface]\nPrivateKey = " + key + "x\nPostUp = reboot\n");
+    EXPECT_THAT(refusal,
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("line 2: invalid PrivateKey"),
+                      HasSubstr("line 3: PostUp: commands are never run"),
+                      Not(HasSubstr(key.substr(0, 20)))));
+}
+
+// Neither in its files, nor in its log.
+TEST_F(TunnelsTest, KeepTheirKeysFromEverybody) {
+    connect_sites();
+    a.restart();
+    const auto base64 = lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "private-key"});
+    const auto key = PrivateKey::read("key", base64.substr(0, base64.find('\n')));
+    const std::string bytes(key.bytes().begin(), key.bytes().end());
+    EXPECT_THAT(a.log(), Not(HasSubstr(base64.substr(0, 40))));
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(a.state_directory())) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        const std::string content(std::istreambuf_iterator<char>(file), {});
+        EXPECT_EQ(content.find(bytes), std::string::npos) << entry.path();
+        EXPECT_EQ(content.find(base64.substr(0, 40)), std::string::npos) << entry.path();
+        EXPECT_EQ(entry.status().permissions() & std::filesystem::perms(077),
+                  std::filesystem::perms::none)
+            << entry.path();
+        ++files;
+    }
+    EXPECT_GE(files, 2U);
+}
+
+}  // namespace
+}  // namespace porthole
