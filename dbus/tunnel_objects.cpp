@@ -2,10 +2,10 @@
 #include "tunnel_objects.hpp"
 
 #include "dbus/answers.hpp"
-#include "dbus/gateway1_adaptor.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
+#include "dbus/tunnel_adaptor.hpp"
 
 namespace porthole::dbus {
 

@@ -122,7 +122,13 @@ class Store::Database {
         } catch (const StorageFailure& contradiction) {
             throw Unusable(contradiction.what());
         }
-        state.tunnels = tunnels().load();
+        try {
+            state.tunnels = tunnels().load();
+        } catch (const Unusable&) {
+            throw;
+        } catch (const StorageFailure& failure) {
+            state.tunnels_unreadable = failure.what();  // reservations do not depend on it
+        }
         move_log_on_close(true);
         return state;
     }

@@ -318,6 +318,7 @@ bool Tunnels::is_there(const InterfaceName& name) {
 
 std::vector<std::string> Tunnels::warnings() const {
     std::vector<std::string> lines;
+    if (!cannot_read_.empty()) lines.push_back("no stored tunnel is up: " + cannot_read_);
     for (const auto& [name, failure] : failures_) {
         lines.push_back("tunnel " + to_text(name) + " is not up: " + failure);
     }

@@ -30,7 +30,11 @@ const PresharedKey& Vault::key(bool make) {
             throw StorageFailure("read " + file_.string(), "it holds no key");
         }
     }
-    if (!make) throw StorageFailure("read " + file_.string(), "it is missing");
+    if (!make || lost_) {
+        lost_ = true;
+        throw StorageFailure("read " + file_.string(),
+                             "it is missing, and the keys of tunnels are sealed with it");
+    }
     auto fresh = PresharedKey::generate();
     SecretText line;
     fresh.reveal(line);

@@ -60,11 +60,16 @@ void run(const Options& options) {
     nft::ConntrackSettler settler;
     auto opened = open_store(options.state);
     auto stored_tunnels = std::move(opened.state.tunnels);
+    const auto unreadable = std::move(opened.state.tunnels_unreadable);
     Gateway gateway(std::move(configuration), std::move(opened), table, settler, now);
     const auto watch = watch_flows(gateway);
     gateway.start(reader.read());
     wg::KernelTunnels kernel_tunnels;
     Tunnels tunnels(gateway, kernel_tunnels, std::move(stored_tunnels), now);
+    if (!unreadable.empty()) {
+        log::error("tunnels-unreadable", "no stored tunnel is up: {}", unreadable);
+        tunnels.cannot_read(unreadable);
+    }
     tunnels.start();
 
     nft::KernelTracer tracer;

@@ -37,6 +37,40 @@ TEST(CliArguments, HaveCommandsWithoutArguments) {
     EXPECT_THAT(command<List>({"list"}).query, IsEmpty());
 }
 
+TEST(CliArguments, DescribeTunnels) {
+    const auto created =
+        command<CreateTunnel>({"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24,fd00::1/64",
+                               "--listen-port", "51821", "--mtu", "1400", "--table", "off"});
+    EXPECT_EQ(created.name, "wg0");
+    EXPECT_THAT(value<std::vector<std::string>>(created.settings, "addresses"),
+                ElementsAre("10.9.0.1/24", "fd00::1/64"));
+    EXPECT_EQ(value<std::uint16_t>(created.settings, "listen-port"), 51821);
+    EXPECT_EQ(value<std::uint32_t>(created.settings, "mtu"), 1400U);
+    EXPECT_EQ(value<std::string>(created.settings, "table"), "off");
+    EXPECT_EQ(command<ImportTunnel>({"tunnel", "import", "wg0", "wg0.conf"}).file, "wg0.conf");
+    EXPECT_EQ(command<DeleteTunnel>({"tunnel", "delete", "wg0"}).name, "wg0");
+    EXPECT_EQ(command<ShowTunnels>({"tunnel", "show"}).name, std::nullopt);
+    EXPECT_EQ(command<ShowTunnels>({"tunnel", "show", "wg0"}).name, "wg0");
+    EXPECT_EQ(stop({"tunnel"}).status, exit_usage);
+    EXPECT_EQ(stop({"tunnel", "peer", "wg0"}).status, exit_usage);
+}
+
+TEST(CliArguments, DescribePeers) {
+    const auto set =
+        command<SetPeer>({"tunnel", "peer", "set", "wg0", "KEY", "--allowed-ips", "10.9.0.2/32",
+                          "--allowed-ips", "10.8.0.0/16", "--keepalive", "25", "--endpoint", "gw:1",
+                          "--name", "x", "--preshared-key-file", "-"});
+    EXPECT_EQ(set.tunnel, "wg0");
+    EXPECT_EQ(value<std::string>(set.peer, "public-key"), "KEY");
+    EXPECT_THAT(value<std::vector<std::string>>(set.peer, "allowed-ips"),
+                ElementsAre("10.9.0.2/32", "10.8.0.0/16"));
+    EXPECT_EQ(value<std::uint16_t>(set.peer, "keepalive"), 25);
+    EXPECT_EQ(set.preshared_key_file, "-");
+    const auto removed = command<RemovePeer>({"tunnel", "peer", "remove", "wg0", "KEY"});
+    EXPECT_EQ(removed.tunnel, "wg0");
+    EXPECT_EQ(removed.public_key, "KEY");
+}
+
 TEST(CliArguments, TakeJsonBeforeAndAfterTheCommand) {
     EXPECT_FALSE(std::get<Invocation>(parse_arguments({"list"})).json);
     EXPECT_TRUE(std::get<Invocation>(parse_arguments({"--json", "list"})).json);

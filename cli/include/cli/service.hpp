@@ -9,6 +9,7 @@
 
 #include "cli/output.hpp"
 #include "dbus/gateway1_proxy.hpp"
+#include "dbus/tunnel_proxy.hpp"
 
 namespace porthole::cli {
 

@@ -14,6 +14,8 @@ struct StoredState {
     Reservations reservations;
     std::uint64_t generation = 0;
     std::vector<Tunnel> tunnels;
+    std::string
+        tunnels_unreadable;  ///< why there are none, though some are stored; empty: they are
 };
 
 struct OpenedStore;

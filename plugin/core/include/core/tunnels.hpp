@@ -57,6 +57,8 @@ class Tunnels {
     Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored,
             Gateway::Clock clock);
 
+    /// There are more, but they cannot be read.
+    void cannot_read(std::string reason) { cannot_read_ = std::move(reason); }
     /// Makes the interfaces of all tunnels, or makes those that are there what they are to be:
     /// sessions and endpoints that were learnt stay. One that fails keeps no other from coming up,
     /// and warnings() has why.
@@ -95,6 +97,7 @@ class Tunnels {
     Gateway::Clock clock_;
     std::map<InterfaceName, Tunnel> tunnels_;
     std::map<InterfaceName, std::string> failures_;
+    std::string cannot_read_;
 };
 
 }  // namespace porthole

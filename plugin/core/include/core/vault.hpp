@@ -20,7 +20,7 @@ class Vault {
     explicit Vault(std::filesystem::path directory) : file_(directory / file_name) {}
 
     /// `context`: what the secret is for; it cannot be opened as anything else. Throws
-    /// StorageFailure.
+    /// StorageFailure, also where a secret could not be opened before: a new key would lose it.
     [[nodiscard]] Sealed seal(std::span<const std::uint8_t, Secret::size> secret,
                               std::string_view context);
     /// Throws StorageFailure where the key is missing or another one.
@@ -30,6 +30,7 @@ class Vault {
     const PresharedKey& key(bool make);
     std::filesystem::path file_;
     std::optional<PresharedKey> key_;  // read at its first use
+    bool lost_ = false;                // it is not the one that secrets were sealed with
 };
 
 }  // namespace porthole
