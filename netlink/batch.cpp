@@ -18,6 +18,10 @@ nlmsghdr* message_at(std::vector<std::byte>& bytes, std::size_t offset) {
     return static_cast<nlmsghdr*>(static_cast<void*>(bytes.data() + offset));
 }
 
+void wipe(std::span<std::byte> bytes) {
+    if (!bytes.empty()) explicit_bzero(bytes.data(), bytes.size());
+}
+
 std::string batch_name(const std::string& first_command, std::size_t commands) {
     if (commands == 1) return first_command;
     return first_command + " and " + std::to_string(commands - 1) + " more";
@@ -41,7 +45,7 @@ const std::string& FinalizedBatch::name(std::uint32_t sequence) const {
 }
 
 FinalizedBatch::~FinalizedBatch() {
-    if (secret_) explicit_bzero(bytes_.data(), bytes_.size());
+    if (secret_) wipe(bytes_);
 }
 
 // Not filled: that would take longer than all the rest of a small batch.
@@ -64,8 +68,8 @@ Batch Batch::of_one_secret() {
 
 Batch::~Batch() {
     if (!secret_) return;
-    explicit_bzero(bytes_.data(), bytes_.size());
-    if (scratch_) explicit_bzero(scratch_->data(), scratch_->size());
+    wipe(bytes_);
+    if (scratch_) wipe(*scratch_);
 }
 
 void Batch::add(std::string name, std::uint16_t type, std::uint16_t flags,

@@ -150,6 +150,31 @@ Link InterfaceEditor::find(const InterfaceName& name) {
     throw KernelFailure("find interface " + to_text(name), EBADMSG, "it cannot be understood");
 }
 
+void InterfaceEditor::set_alias(const InterfaceName& name, std::string_view alias) {
+    Batch batch;
+    batch.add("mark interface " + to_text(name), RTM_NEWLINK, 0, [&](nlmsghdr* message) {
+        put_header<ifinfomsg>(message);
+        mnl_attr_put_strz(message, IFLA_IFNAME, name.text().c_str());
+        mnl_attr_put_strz(message, IFLA_IFALIAS, std::string(alias).c_str());
+    });
+    connection_.execute(std::move(batch).finalize());
+}
+
+std::vector<InterfaceName> InterfaceEditor::with_alias(std::string_view kind,
+                                                       std::string_view alias) {
+    std::vector<InterfaceName> names;
+    connection_.dump(
+        "list links", RTM_GETLINK, [](nlmsghdr* message) { put_header<ifinfomsg>(message); },
+        [&](const nlmsghdr* message) {
+            const auto attributes = Attributes::of(message, sizeof(ifinfomsg));
+            auto link = decode_link(message);
+            if (!attributes || !link || link->kind != kind) return;
+            if (attributes->text(IFLA_IFALIAS) == alias) names.push_back(std::move(link->name));
+        },
+        [&] { names.clear(); });
+    return names;
+}
+
 void InterfaceEditor::set_mtu(const InterfaceName& name, std::uint32_t bytes) {
     Batch batch;
     batch.add("set the MTU of " + to_text(name), RTM_NEWLINK, 0, [&](nlmsghdr* message) {

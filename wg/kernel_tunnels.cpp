@@ -9,6 +9,8 @@ namespace {
 
 // What WireGuard adds to a packet: 40 bytes of IPv6, 8 of UDP, and 32 of its own.
 constexpr std::uint32_t overhead = 80;
+constexpr auto kind = "wireguard";
+constexpr auto mark = "porthole";  // interfaces that it has made
 constexpr std::uint32_t usual_path_mtu = 1500;
 constexpr std::uint32_t least_mtu = 1280;  // of IPv6
 
@@ -36,12 +38,20 @@ std::optional<WireGuardState> KernelTunnels::read(const InterfaceName& name) {
 
 void KernelTunnels::create(const InterfaceName& name) {
     try {
-        interfaces_.create(name, "wireguard");
+        interfaces_.create(name, kind);
     } catch (const KernelFailure& failure) {
         if (failure.code() != EOPNOTSUPP) throw;
         throw_without_wireguard();
     }
+    try {
+        interfaces_.set_alias(name, mark);
+    } catch (...) {
+        interfaces_.remove(name);
+        throw;
+    }
 }
+
+std::vector<InterfaceName> KernelTunnels::created() { return interfaces_.with_alias(kind, mark); }
 
 void KernelTunnels::remove(const InterfaceName& name) { interfaces_.remove(name); }
 

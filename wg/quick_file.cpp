@@ -94,6 +94,16 @@ std::string dns_from(Text value) {
     throw InvalidArgument("DNS", value, "addresses of servers and search domains");
 }
 
+// A peer's key comes in any of its lines.
+struct UnfinishedPeer {
+    unsigned line = 0;  // of its section
+    std::optional<PublicKey> public_key;
+    std::optional<PresharedKey> preshared_key;
+    std::optional<EndpointSetting> endpoint;
+    Keepalive keepalive{0};
+    std::vector<Network> allowed_ips;
+};
+
 class Reader {
   public:
     TunnelSettings read(Text text) {
@@ -110,16 +120,6 @@ class Reader {
 
   private:
     enum class Section : std::uint8_t { none, interface, peer };
-
-    // A peer's key comes in any of its lines.
-    struct UnfinishedPeer {
-        unsigned line = 0;  // of its section
-        std::optional<PublicKey> public_key;
-        std::optional<PresharedKey> preshared_key;
-        std::optional<EndpointSetting> endpoint;
-        Keepalive keepalive{0};
-        std::vector<Network> allowed_ips;
-    };
 
     void take_line(Text line) {
         const auto content = trimmed(line.substr(0, line.find('#')));

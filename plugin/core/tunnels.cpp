@@ -145,6 +145,7 @@ Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> s
 
 void Tunnels::start() {
     hold_ports(nullptr);
+    remove_what_a_crash_has_left();
     for (const auto& [name, tunnel] : tunnels_) {
         try {
             bring_up(tunnel);
@@ -153,6 +154,21 @@ void Tunnels::start() {
             failures_[name] = error.what();
             log::error("tunnel-failed", "{} is not up: {}", to_text(name), error.what());
         }
+    }
+}
+
+// An interface of a tunnel that nobody was told is there, or was told is gone.
+void Tunnels::remove_what_a_crash_has_left() {
+    if (!cannot_read_.empty()) return;
+    try {
+        for (const auto& name : backend_.created()) {
+            if (tunnels_.contains(name)) continue;
+            log::warning("tunnel-removed", "{} is left from a change that was not finished",
+                         to_text(name));
+            backend_.remove(name);
+        }
+    } catch (const Error& error) {
+        log::error("tunnel-failed", "an interface without a tunnel may be there: {}", error.what());
     }
 }
 

@@ -13,8 +13,10 @@ constexpr std::size_t encoded_size = sodium_base64_ENCODED_LEN(Secret::size, var
 
 // True if `text` is exactly one key.
 bool decode(std::string_view text, Secret::Bytes bytes) {
+    // libsodium takes some bytes beyond ASCII for digits.
+    const bool is_ascii = std::ranges::all_of(text, [](char c) { return c > 0; });
     std::size_t length = 0;
-    return text.size() + 1 == encoded_size &&
+    return is_ascii && text.size() + 1 == encoded_size &&
            sodium_base642bin(bytes.data(), bytes.size(), text.data(), text.size(), nullptr, &length,
                              nullptr, variant) == 0 &&
            length == bytes.size();

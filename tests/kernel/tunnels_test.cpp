@@ -133,6 +133,16 @@ TEST_F(TunnelsTest, ComeBackAfterAReboot) {
     EXPECT_EQ(after["peers"][0]["name"], "site B");
 }
 
+TEST_F(TunnelsTest, LeaveNoInterfaceBehindThatACrashHasLeft) {
+    connect_sites();
+    a.kill();
+    for (const auto* name : {"wg7", "wg8"}) lab::add_link(sites.gateway_a, name, "wireguard");
+    lab::output_of(sites.gateway_a, {"ip", "link", "set", "wg7", "alias", "porthole"});
+    a.start();
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"ip", "link"}),
+                AllOf(HasSubstr("wg0"), HasSubstr("wg8"), Not(HasSubstr("wg7"))));
+}
+
 TEST_F(TunnelsTest, AreGoneWhenTheyAreDeleted) {
     connect_sites();
     done(a, {"tunnel", "delete", "wg0"});

@@ -46,6 +46,11 @@ class ModelBackend : public TunnelBackend {
         take();
         if (!interfaces.emplace(name, Interface{}).second) throw KernelFailure("make", EEXIST, "");
     }
+    std::vector<InterfaceName> created() override {
+        std::vector<InterfaceName> names;
+        for (const auto& [name, interface] : interfaces) names.push_back(name);
+        return names;
+    }
     void remove(const InterfaceName& name) override {
         if (interfaces.erase(name) == 0) throw KernelFailure("remove", ENODEV, "");
     }
@@ -203,6 +208,13 @@ TEST_F(TunnelsTest, AreWhatTheyWereAfterARestart) {
     EXPECT_EQ(tunnels_->find(wg0).settings.addresses, settings.addresses);
     expect_the_interfaces_are_the_tunnels();
     backend_.interfaces.clear();  // a reboot
+    restart();
+    expect_the_interfaces_are_the_tunnels();
+}
+
+TEST_F(TunnelsTest, LeaveNoInterfaceBehindThatACrashHasLeft) {
+    tunnels_->create(wg0, {});
+    backend_.interfaces[interface("wg1")] = {};
     restart();
     expect_the_interfaces_are_the_tunnels();
 }

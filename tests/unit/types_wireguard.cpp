@@ -62,7 +62,9 @@ TEST(Keys, AreExactlyThirtyTwoBytesOfBase64) {
           "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo= ",
           "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LC==",
           "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCoA",
-          "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR2 LCo="}) {
+          "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR2 LCo=",
+          "AQAAAAAAAAAAAAAAAAAAAQ\xFF\xFF"
+          "AAAAAAAAAAAAAAAAAAA="}) {
         EXPECT_FALSE(TextForm<PublicKey>::parse(text)) << text;
     }
 }

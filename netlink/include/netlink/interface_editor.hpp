@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "netlink/connection.hpp"
 #include "types/interfaces.hpp"
@@ -37,6 +38,11 @@ class InterfaceEditor {
     void remove(const InterfaceName& name);
     /// ENODEV if there is none.
     [[nodiscard]] Link find(const InterfaceName& name);
+    /// A text that says whose it is, for programs and people (IFLA_IFALIAS).
+    void set_alias(const InterfaceName& name, std::string_view alias);
+    /// All of this kind that have this alias.
+    [[nodiscard]] std::vector<InterfaceName> with_alias(std::string_view kind,
+                                                        std::string_view alias);
     void set_mtu(const InterfaceName& name, std::uint32_t bytes);
     void set_up(const InterfaceName& name, bool up);
 

@@ -14,6 +14,7 @@ class KernelTunnels : public TunnelBackend {
   public:
     [[nodiscard]] std::optional<WireGuardState> read(const InterfaceName& name) override;
     void create(const InterfaceName& name) override;
+    [[nodiscard]] std::vector<InterfaceName> created() override;
     void remove(const InterfaceName& name) override;
     void configure(const InterfaceName& name, const WireGuardDevice& from,
                    const WireGuardDevice& to) override;

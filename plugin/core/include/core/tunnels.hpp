@@ -84,6 +84,7 @@ class Tunnels {
     [[nodiscard]] std::vector<std::string> warnings() const;
 
   private:
+    void remove_what_a_crash_has_left();
     bool is_there(const InterfaceName& name);
     void bring_up(const Tunnel& tunnel);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,

@@ -30,6 +30,8 @@ class TunnelBackend {
     [[nodiscard]] virtual std::optional<WireGuardState> read(const InterfaceName& name) = 0;
     /// Makes it, down and without configuration. EEXIST if there is one of that name.
     virtual void create(const InterfaceName& name) = 0;
+    /// All that were made by create() and are there.
+    [[nodiscard]] virtual std::vector<InterfaceName> created() = 0;
     virtual void remove(const InterfaceName& name) = 0;
     /// Makes it what `to` says, as a difference to what it is, `from`. What was done before a
     /// failure is taken back.
