@@ -61,7 +61,7 @@ class Description {
         option(dictionary, key, value, help, parse_number<T>);
     }
     /// One that may come several times, and have commas.
-    void list(Dictionary& dictionary, std::string key, const char* value, const char* help) {
+    void list(Dictionary& dictionary, const std::string& key, const char* value, const char* help) {
         const auto take = [&dictionary, key](const std::vector<std::string>& texts) {
             dictionary[key] = sdbus::Variant(texts);
         };

@@ -15,9 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (!key || revealed.view() != text) std::abort();
     } catch (const InvalidArgument& error) {
         if (key) std::abort();
-        if (size > 8 && std::string_view(error.what()).find(text) != std::string_view::npos) {
-            std::abort();
-        }
+        // Whatever it was, the message is the same: it does not repeat a secret.
+        constexpr std::string_view message =
+            "invalid key: expected a WireGuard private key: 32 bytes in base64";
+        if (error.what() != message) std::abort();
     }
     if (key) (void)key->is_low_order();
     return 0;

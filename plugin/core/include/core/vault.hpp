@@ -17,7 +17,7 @@ class Vault {
     static constexpr std::string_view file_name = "secrets.key";
     using Sealed = std::vector<std::uint8_t>;
 
-    explicit Vault(std::filesystem::path directory) : file_(directory / file_name) {}
+    explicit Vault(const std::filesystem::path& directory) : file_(directory / file_name) {}
 
     /// `context`: what the secret is for; it cannot be opened as anything else. Throws
     /// StorageFailure, also where a secret could not be opened before: a new key would lose it.
