@@ -194,6 +194,9 @@ CreateTunnelCall parse_create(const std::string& name, const Dictionary& setting
     Reader reader(settings);
     if (const auto key = reader.value<std::string>("private-key")) {
         wanted.private_key = PrivateKey::read("private-key", *key);
+        if (wanted.private_key == PrivateKey::none()) {
+            throw InvalidArgument("invalid private-key: expected one that is not all zeros");
+        }
     }
     wanted.listen_port = reader.port("listen-port");
     wanted.addresses =
@@ -225,6 +228,7 @@ PeerChanges parse_peer(const Dictionary& peer, const Dictionary& options) {
     if (const auto text = reader.value<std::string>("preshared-key")) {
         changes.preshared_key.emplace();
         if (!text->empty()) *changes.preshared_key = PresharedKey::read("preshared-key", *text);
+        if (*changes.preshared_key == PresharedKey::none()) changes.preshared_key->reset();
     }
     if (const auto text = reader.value<std::string>("endpoint")) {
         changes.endpoint.emplace();

@@ -26,10 +26,7 @@ class TunnelObjects::Adaptor final
         registerAdaptor();
         emitInterfacesAddedSignal();
     }
-    ~Adaptor() {
-        emitInterfacesRemovedSignal();
-        unregisterAdaptor();
-    }
+    ~Adaptor() { unregisterAdaptor(); }
     Adaptor(const Adaptor&) = delete;
     Adaptor& operator=(const Adaptor&) = delete;
     Adaptor(Adaptor&&) = delete;
@@ -104,8 +101,11 @@ TunnelObjects::TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels, A
 TunnelObjects::~TunnelObjects() = default;
 
 void TunnelObjects::follow() {
-    std::erase_if(adaptors_,
-                  [this](const auto& each) { return !tunnels_.all().contains(each.first); });
+    std::erase_if(adaptors_, [this](const auto& each) {
+        const bool gone = !tunnels_.all().contains(each.first);
+        if (gone) each.second->emitInterfacesRemovedSignal();
+        return gone;
+    });
     for (const auto& [name, tunnel] : tunnels_.all()) {
         if (adaptors_.contains(name)) continue;
         adaptors_.emplace(name, std::make_unique<Adaptor>(connection_, name, tunnels_, admission_));

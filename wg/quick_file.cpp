@@ -212,7 +212,10 @@ class Reader {
                                            "mtu",        "table",      "saveconfig"};
         if (std::ranges::find(once, Text(name)) == once.end()) return false;
         require_first(name);
-        if (name == "privatekey") settings_.private_key = PrivateKey::read("PrivateKey", value);
+        if (name == "privatekey") {
+            auto key = PrivateKey::read("PrivateKey", value);
+            if (key != PrivateKey::none()) settings_.private_key = std::move(key);
+        }
         if (name == "listenport") settings_.listen_port = port_from(value);
         if (name == "fwmark") settings_.fwmark = mark_from(value);
         if (name == "mtu") settings_.mtu = mtu_from(value);

@@ -177,6 +177,10 @@ void Gateway::own_ports_changed(std::vector<ProtocolPort> ports) {
 }
 
 void Gateway::hold_ports(std::vector<ProtocolPort> ports) {
+    // Who received on a port that is given back has gone; the next look at all sockets knows.
+    for (const auto& port : held_) {
+        if (std::ranges::count(ports, port) == 0) std::erase(received_on_, port);
+    }
     held_ = std::move(ports);
     follow_own_ports();
 }

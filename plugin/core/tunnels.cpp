@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <iterator>
 #include <span>
 #include <utility>
@@ -33,6 +34,28 @@ WireGuardDevice with_learnt_endpoints(WireGuardDevice wanted, const WireGuardDev
 
 auto place_of(std::vector<PeerSettings>& peers, const PublicKey& key) {
     return std::ranges::lower_bound(peers, key, {}, &PeerSettings::public_key);
+}
+
+// The error that is answered is the one before.
+template <typename Undo>
+void take_back(const InterfaceName& name, const Undo& undo) {
+    try {
+        undo();
+    } catch (const std::exception& failure) {
+        log::error("take-back-failed", "{} is not as it was: {}", to_text(name), failure.what());
+    }
+}
+
+// Whoever sends everything through a tunnel in the main table sends its own packets there, too.
+void require_no_loop(const TunnelSettings& settings, const PeerSettings& peer) {
+    if (settings.table.choice != RouteTable::Choice::automatic) return;
+    const auto half = std::ranges::find_if(
+        peer.allowed_ips, [](const Network& network) { return network.prefix_length() <= 1; });
+    if (half == peer.allowed_ips.end()) return;
+    throw Refused(Refusal::unsupported,
+                  "allowed IP " + to_text(*half) + " of peer " + to_text(peer.public_key) +
+                      ": this version makes no default route; give the tunnel the table \"off\" "
+                      "or a number, and make the routes and rules yourself");
 }
 
 PeerSettings new_peer(const PublicKey& key) {
@@ -198,6 +221,7 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     const Tunnel tunnel{name, std::move(settings)};
     const auto device = device_of(tunnel.settings);
     require_consistent(device);
+    for (const auto& peer : tunnel.settings.peers) require_no_loop(tunnel.settings, peer);
     if (is_there(name)) {
         throw Refused(Refusal::tunnel_exists, "there is an interface " + to_text(name) +
                                                   " already, which Porthole has not made");
@@ -214,8 +238,10 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
         backend_.connect(name, link_of(tunnel.settings), device.peers);
         transaction.commit();
     } catch (...) {
-        if (made) backend_.remove(name);
-        hold_ports(nullptr);
+        take_back(name, [&] {
+            if (made) backend_.remove(name);
+        });
+        take_back(name, [this] { hold_ports(nullptr); });
         throw;
     }
     return tunnels_.emplace(name, tunnel).first->second;
@@ -244,6 +270,7 @@ void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
     const bool is_there = place != peers.end() && place->public_key == changes.public_key;
     const auto peer = changed(is_there ? *place : new_peer(changes.public_key), changes);
     require_consistent_with(tunnel.settings, peer);
+    require_no_loop(tunnel.settings, peer);
     const auto before = is_there ? std::optional(*place) : std::nullopt;
     auto transaction = gateway_.store().begin();
     transaction.write(name, peer);
@@ -289,8 +316,10 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
         routed = true;
         transaction.commit();
     } catch (...) {
-        if (routed) backend_.change_routes(name, link, come, gone);
-        backend_.change_peer(name, new_peer, old_peer);
+        take_back(name, [&] {
+            if (routed) backend_.change_routes(name, link, come, gone);
+        });
+        take_back(name, [&] { backend_.change_peer(name, new_peer, old_peer); });
         throw;
     }
 }

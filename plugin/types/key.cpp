@@ -59,13 +59,15 @@ bool PublicKey::is_low_order() const {
     return crypto_scalarmult(agreed.data(), anybody.data(), bytes_.data()) != 0;
 }
 
-PrivateKey PrivateKey::generate() {
-    return PrivateKey(Secret([](Secret::Bytes bytes) {
-        randombytes_buf(bytes.data(), bytes.size());
-        bytes.front() &= 248U;
-        bytes.back() = static_cast<std::uint8_t>((bytes.back() & 127U) | 64U);
-    }));
-}
+PrivateKey PrivateKey::generate() { return PrivateKey(random_secret()); }
+
+PrivateKey::PrivateKey(const Secret& secret)
+    : secret_([&secret](Secret::Bytes bytes) {
+          std::ranges::copy(secret.bytes(), bytes.begin());
+          if (secret == zeros()) return;
+          bytes.front() &= 248U;
+          bytes.back() = static_cast<std::uint8_t>((bytes.back() & 127U) | 64U);
+      }) {}
 
 PrivateKey PrivateKey::none() { return PrivateKey(zeros()); }
 

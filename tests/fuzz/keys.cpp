@@ -11,13 +11,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (key && to_text(*key) != text) std::abort();
     try {
         SecretText revealed;
-        PrivateKey::read("key", text).reveal(revealed);
+        PresharedKey::read("key", text).reveal(revealed);
         if (!key || revealed.view() != text) std::abort();
+        SecretText clamped;
+        PrivateKey::read("key", text).reveal(clamped);
+        if (PrivateKey::read("key", clamped.view()) != PrivateKey::read("key", text)) std::abort();
     } catch (const InvalidArgument& error) {
         if (key) std::abort();
         // Whatever it was, the message is the same: it does not repeat a secret.
         constexpr std::string_view message =
-            "invalid key: expected a WireGuard private key: 32 bytes in base64";
+            "invalid key: expected a WireGuard preshared key: 32 bytes in base64";
         if (error.what() != message) std::abort();
     }
     if (key) (void)key->is_low_order();

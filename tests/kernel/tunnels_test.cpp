@@ -166,6 +166,16 @@ TEST_F(TunnelsTest, HaveTheirPortForThemselves) {
                 AllOf(HasSubstr("PortTaken"), HasSubstr("tunnel wg0")));
 }
 
+// Sessions would end at each start of the service.
+TEST_F(TunnelsTest, LeaveAKeyAloneThatIsNotClamped) {
+    const std::string file =
+        "[Interface]\nPrivateKey = dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
+    done(a, {"tunnel", "import", "wg0", "-"}, file);
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "private-key"}),
+                HasSubstr("cAdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LGo="));
+    EXPECT_EQ(key_of(a), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
+}
+
 TEST_F(TunnelsTest, AreMadeWholeOrNotAtAll) {
     // Nobody has looked for it yet, so the kernel says it, when the interface goes up.
     const UdpSocket other(sites.gateway_a, 51'999);

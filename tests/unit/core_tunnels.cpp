@@ -186,6 +186,18 @@ TEST_F(TunnelsTest, KeepTheirPortFromHosts) {
     EXPECT_THAT(tunnels_->all(), IsEmpty());
 }
 
+TEST_F(TunnelsTest, CanHaveThePortOfOneThatWasJustRemoved) {
+    tunnels_->create(wg0, {});
+    gateway_->own_ports_changed({{Protocol::udp, port(51820)}});  // as its socket was seen
+    tunnels_->remove(wg0);
+    EXPECT_NO_THROW(tunnels_->create(wg0, {.listen_port = port(51820)}));
+    tunnels_->remove(wg0);
+    gateway_->own_ports_changed({{Protocol::udp, port(51820)}});  // another program's
+    EXPECT_EQ(refusal_of([&] { tunnels_->create(wg0, {.listen_port = port(51820)}); }),
+              Refusal::port_taken);
+    gateway_->own_ports_changed({});
+}
+
 TEST_F(TunnelsTest, AreWhatTheyWereAfterARestart) {
     TunnelSettings settings{.fwmark = 7,
                             .addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24"),
@@ -293,6 +305,24 @@ TEST_F(TunnelsTest, RefusePeersThatTheKernelWouldTakeOtherwise) {
     backend_.interfaces[interface("wg7")] = {};
     EXPECT_EQ(refusal_of([&] { tunnels_->create(interface("wg7"), {}); }), Refusal::tunnel_exists);
     backend_.interfaces.erase(interface("wg7"));
+    expect_the_interfaces_are_the_tunnels();
+}
+
+// It would take the gateway's own way to the peer, too.
+TEST_F(TunnelsTest, RefuseADefaultRouteInTheMainTable) {
+    tunnels_->create(wg0, {});
+    for (const auto* everything : {"0.0.0.0/0", "::/0", "128.0.0.0/1"}) {
+        const PeerChanges peer{.public_key = new_key(), .allowed_ips = networks({everything})};
+        EXPECT_EQ(refusal_of([&] { tunnels_->set_peer(wg0, peer); }), Refusal::unsupported);
+        TunnelSettings settings;
+        settings.peers = {{.public_key = new_key(), .allowed_ips = networks({everything})}};
+        const auto wg1 = interface("wg1");
+        EXPECT_EQ(refusal_of([&] { tunnels_->create(wg1, settings); }), Refusal::unsupported);
+        settings.table.choice = RouteTable::Choice::off;
+        tunnels_->create(wg1, settings);
+        EXPECT_THAT(backend_.at(wg1).routes, IsEmpty());
+        tunnels_->remove(wg1);
+    }
     expect_the_interfaces_are_the_tunnels();
 }
 

@@ -27,10 +27,11 @@ class PublicKey {
     Bytes bytes_;
 };
 
-/// A Curve25519 private key.
+/// A Curve25519 private key, clamped as RFC 7748 section 5 asks: of the texts that mean the same
+/// key it has the one that the kernel gives back.
 class PrivateKey {
   public:
-    /// From the kernel's random numbers, clamped as RFC 7748 section 5 asks.
+    /// From the kernel's random numbers.
     static PrivateKey generate();
     /// All zeros: what the kernel takes and gives for an interface that has no key.
     static PrivateKey none();
@@ -48,7 +49,7 @@ class PrivateKey {
     bool operator==(const PrivateKey&) const = default;
 
   private:
-    explicit PrivateKey(Secret secret) : secret_(std::move(secret)) {}
+    explicit PrivateKey(const Secret& secret);
     Secret secret_;
 };
 
