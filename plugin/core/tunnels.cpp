@@ -248,18 +248,22 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
 }
 
 void Tunnels::remove(const InterfaceName& name) {
-    (void)find(name);
+    const auto& tunnel = find(name);
     auto transaction = gateway_.store().begin();
     transaction.remove_tunnel(name);
-    transaction.commit();
-    // From here on it is gone: an interface that is left over by a crash is not ours any more.
-    tunnels_.erase(name);
-    failures_.erase(name);
     try {
         backend_.remove(name);
     } catch (const KernelFailure& failure) {
         if (failure.code() != ENODEV) throw;
     }
+    try {
+        transaction.commit();
+    } catch (...) {
+        take_back(name, [&] { bring_up(tunnel); });
+        throw;
+    }
+    tunnels_.erase(name);
+    failures_.erase(name);
     hold_ports(nullptr);
 }
 

@@ -52,6 +52,7 @@ class ModelBackend : public TunnelBackend {
         return names;
     }
     void remove(const InterfaceName& name) override {
+        take();
         if (interfaces.erase(name) == 0) throw KernelFailure("remove", ENODEV, "");
     }
     void configure(const InterfaceName& name, const WireGuardDevice& from,
