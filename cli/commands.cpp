@@ -126,6 +126,10 @@ class Runner {
         if (command.preshared_key_file) {
             auto key = read_file(*command.preshared_key_file);
             if (key.ends_with('\n')) key.pop_back();
+            // The service would take it for the wish to have none.
+            if (key.empty()) {
+                throw std::runtime_error("there is no key in " + *command.preshared_key_file);
+            }
             peer["preshared-key"] = sdbus::Variant(key);
         }
         service_.set_peer(command.tunnel, peer);

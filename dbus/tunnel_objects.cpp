@@ -33,16 +33,17 @@ class TunnelObjects::Adaptor final
     Adaptor& operator=(Adaptor&&) = delete;
 
   private:
+    // What a call does may be done when this object has gone: it waits for its sender's rights.
     void SetPeer(sdbus::Result<>&& result, Dictionary peer, Dictionary options) override {
-        change(std::move(result), [=, this] {
-            tunnels_.set_peer(name_, parse_peer(peer, options));
+        change(std::move(result), [=, name = name_, &tunnels = tunnels_] {
+            tunnels.set_peer(name, parse_peer(peer, options));
             return std::tuple();
         });
     }
 
     void RemovePeer(sdbus::Result<>&& result, std::string public_key, Dictionary options) override {
-        change(std::move(result), [=, this] {
-            tunnels_.remove_peer(name_, parse_peer_key(public_key, options));
+        change(std::move(result), [=, name = name_, &tunnels = tunnels_] {
+            tunnels.remove_peer(name, parse_peer_key(public_key, options));
             return std::tuple();
         });
     }
@@ -50,9 +51,10 @@ class TunnelObjects::Adaptor final
     void ListPeers(sdbus::Result<std::vector<PeerRow>, std::uint32_t>&& result,
                    std::uint32_t offset, std::uint32_t limit) override {
         guarded([&] {
-            admission_.read(client(), answer(std::move(result), [=, this] {
+            admission_.read(client(),
+                            answer(std::move(result), [=, name = name_, &tunnels = tunnels_] {
                                 const auto page = parse_page(offset, limit);
-                                const auto peers = tunnels_.peers(name_);
+                                const auto peers = tunnels.peers(name);
                                 return std::tuple(to_rows(peers, page.offset, page.limit),
                                                   static_cast<std::uint32_t>(peers.size()));
                             }));

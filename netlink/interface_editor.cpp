@@ -204,9 +204,7 @@ std::vector<InterfaceAddress> InterfaceEditor::addresses_of(int index) {
         [&](const nlmsghdr* message) {
             const auto address = decode_address(message);
             if (!address || address->link_index != index) return;
-            const bool by_itself =
-                address->address.family() == Family::ipv6 && address->address.is_link_local();
-            if (!by_itself) addresses.push_back({address->address, address->prefix_length});
+            addresses.push_back({address->address, address->prefix_length});
         },
         [&] { addresses.clear(); });
     sort_unique(addresses);
@@ -232,7 +230,11 @@ void InterfaceEditor::set_addresses(const InterfaceName& name,
                 put_address(message, IFA_ADDRESS, each.address);
             });
     };
-    for (const auto& gone : only_in(addresses_of(index), sorted)) command(false, gone);
+    for (const auto& gone : only_in(addresses_of(index), sorted)) {
+        const bool by_itself =
+            gone.address.family() == Family::ipv6 && gone.address.is_link_local();
+        if (!by_itself) command(false, gone);
+    }
     try {
         connection_.execute(std::exchange(batch, {}).finalize());
     } catch (const BatchFailure& failure) {
@@ -284,8 +286,16 @@ void InterfaceEditor::change_routes(const InterfaceName& name, int index,
             added.push_back(route);
         }
     } catch (...) {
-        for (const auto& route : added) execute(false, route);
-        for (const auto& route : removed) execute(true, route);
+        // One that cannot be taken back, as somebody else was there, keeps no other from it.
+        const auto attempt = [&](bool add, const OwnRoute& route) {
+            try {
+                execute(add, route);
+            } catch (const KernelFailure&) {  // NOLINT(bugprone-empty-catch)
+                // The first error says it.
+            }
+        };
+        for (const auto& route : added) attempt(false, route);
+        for (const auto& route : removed) attempt(true, route);
         throw;
     }
 }

@@ -24,9 +24,10 @@ unsigned RouteFinder::outgoing_interface(const Address& host, const Address& des
     return incoming == 0 ? 0 : route_to(destination, host, incoming).interface;
 }
 
-std::optional<std::uint32_t> RouteFinder::path_mtu(const Address& destination) {
-    const auto route = route_to(destination, destination, 0);
-    if (route.interface == 0) return std::nullopt;
+std::optional<std::uint32_t> RouteFinder::path_mtu(const Address& destination, std::uint32_t fwmark,
+                                                   unsigned other_than) {
+    const auto route = route_to(destination, destination, 0, fwmark);
+    if (route.interface == 0 || route.interface == other_than) return std::nullopt;
     if (route.mtu != 0) return route.mtu;
     Batch batch;
     batch.add("read the MTU of an interface", RTM_GETLINK, 0, [&route](nlmsghdr* message) {
@@ -44,7 +45,7 @@ std::optional<std::uint32_t> RouteFinder::path_mtu(const Address& destination) {
 
 // `source` and `incoming`: as for a packet that comes in there; 0: as for one of our own.
 RouteFinder::Route RouteFinder::route_to(const Address& destination, const Address& source,
-                                         unsigned incoming) {
+                                         unsigned incoming, std::uint32_t fwmark) {
     Batch batch;
     batch.add("find the route to " + to_text(destination), RTM_GETROUTE, 0, [&](nlmsghdr* message) {
         auto* header = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(rtmsg)));
@@ -55,6 +56,7 @@ RouteFinder::Route RouteFinder::route_to(const Address& destination, const Addre
         };
         header->rtm_family = destination.family() == Family::ipv4 ? AF_INET : AF_INET6;
         header->rtm_dst_len = put(RTA_DST, destination);
+        if (fwmark != 0) mnl_attr_put_u32(message, RTA_MARK, fwmark);
         if (incoming == 0) return;
         header->rtm_src_len = put(RTA_SRC, source);
         mnl_attr_put_u32(message, RTA_IIF, incoming);

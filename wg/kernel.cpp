@@ -73,13 +73,34 @@ void Kernel::apply(const InterfaceName& name, const WireGuardDevice& from,
 }
 
 void Kernel::change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                         const std::optional<WireGuardPeer>& to) {
-    const auto& key = (from ? from : to)->public_key;
-    attempt(name, difference(from, to), [&] {
-        const auto peers = read(name).device.peers;
-        const auto peer = std::ranges::find(peers, key, &WireGuardPeer::public_key);
-        return difference(peer == peers.end() ? std::nullopt : std::optional(*peer), from);
-    });
+                         const std::optional<WireGuardPeer>& to, bool say_endpoint) {
+    auto known = from;
+    if (say_endpoint && known && to && to->endpoint) known->endpoint.reset();
+    attempt(name, difference(known, to), [&] { return way_back(name, from, to); });
+}
+
+void Kernel::take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                            const std::optional<WireGuardPeer>& to) {
+    send(name, way_back(name, from, to));
+}
+
+DeviceChange Kernel::way_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                              const std::optional<WireGuardPeer>& to) {
+    const auto state = read(name);
+    const auto& peers = state.device.peers;
+    const auto peer =
+        std::ranges::find(peers, (from ? from : to)->public_key, &WireGuardPeer::public_key);
+    if (peer == peers.end()) return difference(std::nullopt, from);
+    auto before = from;
+    if (before) {
+        const auto& activity = state.activity.at(static_cast<std::size_t>(peer - peers.begin()));
+        // An endpoint that was learnt is no part of the change, and to have none is worth no
+        // session: the kernel forgets it with the peer alone.
+        const bool session = activity.last_handshake.time_since_epoch().count() != 0;
+        const bool stays = to && from->endpoint == to->endpoint;
+        if (stays || (session && !before->endpoint)) before->endpoint = peer->endpoint;
+    }
+    return difference(std::optional(*peer), before);
 }
 
 void Kernel::attempt(const InterfaceName& name, const DeviceChange& change,

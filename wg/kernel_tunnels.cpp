@@ -10,7 +10,9 @@ namespace {
 // What WireGuard adds to a packet: 40 bytes of IPv6, 8 of UDP, and 32 of its own.
 constexpr std::uint32_t overhead = 80;
 constexpr auto kind = "wireguard";
-constexpr auto mark = "porthole";  // interfaces that it has made
+// Interfaces that it has made, and those of which nobody was told yet.
+constexpr auto mark = "porthole";
+constexpr auto unfinished_mark = "porthole, unfinished";
 constexpr std::uint32_t usual_path_mtu = 1500;
 constexpr std::uint32_t least_mtu = 1280;  // of IPv6
 
@@ -44,14 +46,18 @@ void KernelTunnels::create(const InterfaceName& name) {
         throw_without_wireguard();
     }
     try {
-        interfaces_.set_alias(name, mark);
+        interfaces_.set_alias(name, unfinished_mark);
     } catch (...) {
         interfaces_.remove(name);
         throw;
     }
 }
 
-std::vector<InterfaceName> KernelTunnels::created() { return interfaces_.with_alias(kind, mark); }
+void KernelTunnels::finish(const InterfaceName& name) { interfaces_.set_alias(name, mark); }
+
+std::vector<InterfaceName> KernelTunnels::unfinished() {
+    return interfaces_.with_alias(kind, unfinished_mark);
+}
 
 void KernelTunnels::remove(const InterfaceName& name) { interfaces_.remove(name); }
 
@@ -61,14 +67,20 @@ void KernelTunnels::configure(const InterfaceName& name, const WireGuardDevice& 
 }
 
 void KernelTunnels::change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                                const std::optional<WireGuardPeer>& to) {
-    kernel_.change_peer(name, from, to);
+                                const std::optional<WireGuardPeer>& to, bool say_endpoint) {
+    kernel_.change_peer(name, from, to, say_endpoint);
+}
+
+void KernelTunnels::take_peer_back(const InterfaceName& name,
+                                   const std::optional<WireGuardPeer>& from,
+                                   const std::optional<WireGuardPeer>& to) {
+    kernel_.take_peer_back(name, from, to);
 }
 
 void KernelTunnels::connect(const InterfaceName& name, const TunnelLink& link,
                             const std::vector<WireGuardPeer>& peers) {
     interfaces_.set_addresses(name, link.addresses);
-    interfaces_.set_mtu(name, link.mtu ? *link.mtu : path_mtu(peers) - overhead);
+    interfaces_.set_mtu(name, link.mtu ? *link.mtu : path_mtu(name, link, peers) - overhead);
     interfaces_.set_up(name, true);
     interfaces_.set_routes(name, routes_in(link, link.routes), link.metric);
 }
@@ -80,11 +92,13 @@ void KernelTunnels::change_routes(const InterfaceName& name, const TunnelLink& l
 }
 
 // The least of the ways to all peers that have an endpoint.
-std::uint32_t KernelTunnels::path_mtu(const std::vector<WireGuardPeer>& peers) {
+std::uint32_t KernelTunnels::path_mtu(const InterfaceName& name, const TunnelLink& link,
+                                      const std::vector<WireGuardPeer>& peers) {
+    const auto itself = static_cast<unsigned>(interfaces_.find(name).index);
     auto least = usual_path_mtu;
     for (const auto& peer : peers) {
         if (!peer.endpoint) continue;
-        const auto bytes = routes_.path_mtu(peer.endpoint->place.address);
+        const auto bytes = routes_.path_mtu(peer.endpoint->place.address, link.fwmark, itself);
         if (bytes) least = std::min(least, *bytes);
     }
     return std::max(least, least_mtu + overhead);

@@ -177,19 +177,31 @@ void Gateway::own_ports_changed(std::vector<ProtocolPort> ports) {
 }
 
 void Gateway::hold_ports(std::vector<ProtocolPort> ports) {
+    auto held_before = std::exchange(held_, std::move(ports));
+    auto received_before = received_on_;
     // Who received on a port that is given back has gone; the next look at all sockets knows.
-    for (const auto& port : held_) {
-        if (std::ranges::count(ports, port) == 0) std::erase(received_on_, port);
+    for (const auto& port : held_before) {
+        if (std::ranges::count(held_, port) == 0) std::erase(received_on_, port);
     }
-    held_ = std::move(ports);
-    follow_own_ports();
+    try {
+        follow_own_ports();
+    } catch (...) {
+        held_ = std::move(held_before);
+        received_on_ = std::move(received_before);
+        gather_own_ports();
+        throw;
+    }
 }
 
-void Gateway::follow_own_ports() {
+void Gateway::gather_own_ports() {
     own_ports_ = received_on_;
     own_ports_.insert(own_ports_.end(), held_.begin(), held_.end());
     sort_unique(own_ports_);
     reservations_.set_own_ports(own_ports_);
+}
+
+void Gateway::follow_own_ports() {
+    gather_own_ports();
     auto perimeter = perimeter_;
     perimeter.scope.own_ports = unreserved_own_ports();
     const auto moved_claims = reservations_.leave_own_ports();

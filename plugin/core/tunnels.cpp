@@ -46,9 +46,22 @@ void take_back(const InterfaceName& name, const Undo& undo) {
     }
 }
 
+bool is_main(const RouteTable& table) {
+    constexpr std::uint32_t number = 254;
+    return table.choice == RouteTable::Choice::automatic ||
+           (table.choice == RouteTable::Choice::number && table.number == number);
+}
+
+// The kernel would put a number in its place.
+void require_literal(const InterfaceName& name) {
+    if (to_text(name).find('%') == std::string::npos) return;
+    throw InvalidArgument("invalid name \"" + to_text(name) +
+                          "\": expected the name of an interface without '%'");
+}
+
 // Whoever sends everything through a tunnel in the main table sends its own packets there, too.
 void require_no_loop(const TunnelSettings& settings, const PeerSettings& peer) {
-    if (settings.table.choice != RouteTable::Choice::automatic) return;
+    if (!is_main(settings.table)) return;
     const auto half = std::ranges::find_if(
         peer.allowed_ips, [](const Network& network) { return network.prefix_length() <= 1; });
     if (half == peer.allowed_ips.end()) return;
@@ -138,13 +151,15 @@ TunnelLink link_of(const TunnelSettings& settings, std::span<const PeerSettings>
                     .mtu = settings.mtu,
                     .routes = {},
                     .table = settings.table.number,
-                    .metric = settings.metric};
+                    .metric = settings.metric,
+                    .fwmark = settings.fwmark};
     if (settings.table.choice == RouteTable::Choice::off) return link;
     for (const auto& peer : peers) {
         link.routes.insert(link.routes.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
     }
     sort_unique(link.routes);
-    // The kernel makes the routes to the interface's own networks.
+    if (!is_main(settings.table)) return link;
+    // The kernel makes the routes to the interface's own networks there.
     for (const auto& [address, prefix_length] : settings.addresses) {
         std::erase(link.routes, *Network::around(address, prefix_length));
     }
@@ -167,7 +182,7 @@ Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> s
 }
 
 void Tunnels::start() {
-    hold_ports(nullptr);
+    hold_what_is_there();
     remove_what_a_crash_has_left();
     for (const auto& [name, tunnel] : tunnels_) {
         try {
@@ -180,11 +195,11 @@ void Tunnels::start() {
     }
 }
 
-// An interface of a tunnel that nobody was told is there, or was told is gone.
+// An interface that nobody was told of. One without a tunnel that was finished once stays: its
+// tunnel may have been lost with the database.
 void Tunnels::remove_what_a_crash_has_left() {
-    if (!cannot_read_.empty()) return;
     try {
-        for (const auto& name : backend_.created()) {
+        for (const auto& name : backend_.unfinished()) {
             if (tunnels_.contains(name)) continue;
             log::warning("tunnel-removed", "{} is left from a change that was not finished",
                          to_text(name));
@@ -205,11 +220,17 @@ void Tunnels::bring_up(const Tunnel& tunnel) {
     const auto wanted = with_learnt_endpoints(device_of(tunnel.settings), actual->device);
     backend_.configure(name, actual->device, wanted);
     backend_.connect(name, link_of(tunnel.settings), wanted.peers);
+    backend_.finish(name);
 }
 
 const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings) {
     if (tunnels_.contains(name)) {
         throw Refused(Refusal::tunnel_exists, "there is a tunnel " + to_text(name) + " already");
+    }
+    require_literal(name);
+    if (!cannot_read_.empty()) {
+        throw StorageFailure("add tunnel " + to_text(name) + " to those that are stored",
+                             cannot_read_);
     }
     if (!settings.private_key) settings.private_key = PrivateKey::generate();
     if (settings.listen_port) {
@@ -226,10 +247,10 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
         throw Refused(Refusal::tunnel_exists, "there is an interface " + to_text(name) +
                                                   " already, which Porthole has not made");
     }
-    // Nobody's flow must leave from its port once it is up.
-    hold_ports(&tunnel);
     bool made = false;
     try {
+        // Nobody's flow must leave from its port once it is up.
+        hold_ports(&tunnel);
         auto transaction = gateway_.store().begin();
         transaction.write(tunnel);
         backend_.create(name);
@@ -241,9 +262,10 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
         take_back(name, [&] {
             if (made) backend_.remove(name);
         });
-        take_back(name, [this] { hold_ports(nullptr); });
+        hold_what_is_there();
         throw;
     }
+    take_back(name, [&] { backend_.finish(name); });
     return tunnels_.emplace(name, tunnel).first->second;
 }
 
@@ -264,7 +286,7 @@ void Tunnels::remove(const InterfaceName& name) {
     }
     tunnels_.erase(name);
     failures_.erase(name);
-    hold_ports(nullptr);
+    hold_what_is_there();
 }
 
 void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
@@ -278,7 +300,7 @@ void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
     const auto before = is_there ? std::optional(*place) : std::nullopt;
     auto transaction = gateway_.store().begin();
     transaction.write(name, peer);
-    change(tunnel, before, peer, transaction);
+    change(tunnel, before, peer, changes.endpoint.has_value(), transaction);
     if (is_there) {
         *place = peer;
     } else {
@@ -296,16 +318,21 @@ void Tunnels::remove_peer(const InterfaceName& name, const PublicKey& key) {
     }
     auto transaction = gateway_.store().begin();
     transaction.remove_peer(name, key);
-    change(tunnel, *place, std::nullopt, transaction);
+    change(tunnel, *place, std::nullopt, false, transaction);
     peers.erase(place);
 }
 
 // In a time that does not depend on how many peers there are.
 void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
-                     const std::optional<PeerSettings>& after, Store::Transaction& transaction) {
+                     const std::optional<PeerSettings>& after, bool endpoint_given,
+                     Store::Transaction& transaction) {
     const auto& name = tunnel.name;
     const auto old_peer = before ? std::optional(peer_of(*before)) : std::nullopt;
-    const auto new_peer = after ? std::optional(peer_of(*after)) : std::nullopt;
+    auto new_peer = after ? std::optional(peer_of(*after)) : std::nullopt;
+    const bool named =
+        after && after->endpoint && std::holds_alternative<NamedPlace>(*after->endpoint);
+    // Until the name is known, where it was is the best guess.
+    if (named && old_peer) new_peer->endpoint = old_peer->endpoint;
     auto link = link_of(tunnel.settings, before);
     const auto old_routes = std::exchange(link.routes, {});
     const auto new_routes = link_of(tunnel.settings, after).routes;
@@ -313,7 +340,7 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
     std::vector<Network> come;
     std::ranges::set_difference(old_routes, new_routes, std::back_inserter(gone));
     std::ranges::set_difference(new_routes, old_routes, std::back_inserter(come));
-    backend_.change_peer(name, old_peer, new_peer);
+    backend_.change_peer(name, old_peer, new_peer, endpoint_given && !named);
     bool routed = false;
     try {
         backend_.change_routes(name, link, gone, come);
@@ -323,7 +350,7 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
         take_back(name, [&] {
             if (routed) backend_.change_routes(name, link, come, gone);
         });
-        take_back(name, [&] { backend_.change_peer(name, new_peer, old_peer); });
+        take_back(name, [&] { backend_.take_peer_back(name, old_peer, new_peer); });
         throw;
     }
 }
@@ -371,6 +398,15 @@ std::vector<std::string> Tunnels::warnings() const {
     for (const auto& [name, failure] : failures_) {
         lines.push_back("tunnel " + to_text(name) + " is not up: " + failure);
     }
+    for (const auto& [name, tunnel] : tunnels_) {
+        for (const auto& peer : tunnel.settings.peers) {
+            const auto* place = peer.endpoint ? std::get_if<NamedPlace>(&*peer.endpoint) : nullptr;
+            if (place == nullptr) continue;
+            lines.push_back("tunnel " + to_text(name) + " does not look for peer " +
+                            to_text(peer.public_key) + " at " + to_text(EndpointSetting(*place)) +
+                            ": this version resolves no names, give it an address");
+        }
+    }
     return lines;
 }
 
@@ -400,6 +436,15 @@ Port Tunnels::free_port() const {
         }
     }
     throw Refused(Refusal::limit_exceeded, "no listen-port from 51820 on is free");
+}
+
+// Where nobody waits for an answer that could say that it failed.
+void Tunnels::hold_what_is_there() {
+    try {
+        hold_ports(nullptr);
+    } catch (const Error& error) {
+        log::error("own-ports-failed", "the ports of tunnels: {}", error.what());
+    }
 }
 
 void Tunnels::hold_ports(const Tunnel* also) {

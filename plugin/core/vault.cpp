@@ -20,6 +20,11 @@ const std::uint8_t* bytes_of(std::string_view text) {
 }  // namespace
 
 const PresharedKey& Vault::key(bool make) {
+    if (make && lost_) {
+        throw StorageFailure(
+            "seal a secret",
+            "the keys of tunnels were sealed with another key than " + file_.string() + " has now");
+    }
     if (key_) return *key_;
     if (const auto text = read_secret_file(file_)) {
         auto line = text->view();
@@ -30,7 +35,7 @@ const PresharedKey& Vault::key(bool make) {
             throw StorageFailure("read " + file_.string(), "it holds no key");
         }
     }
-    if (!make || lost_) {
+    if (!make) {
         lost_ = true;
         throw StorageFailure("read " + file_.string(),
                              "it is missing, and the keys of tunnels are sealed with it");
@@ -62,6 +67,7 @@ Secret Vault::open(std::span<const std::uint8_t> sealed, std::string_view contex
                                 sealed.size() - nonce_bytes, bytes_of(context), context.size(),
                                 sealed.data(), opener.bytes().data()) == 0;
         if (!opened) {
+            lost_ = true;
             throw StorageFailure("open a secret in the database",
                                  "it was sealed with another key than " + file_.string() + " has");
         }

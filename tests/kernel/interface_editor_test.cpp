@@ -103,6 +103,16 @@ TEST_F(InterfaceEditorTest, GivesExactlyTheWantedAddresses) {
     EXPECT_THAT(addresses(), Not(AnyOf(HasSubstr("10.9"), HasSubstr("fd00"))));
 }
 
+TEST_F(InterfaceEditorTest, GivesALinkLocalAddressAndLeavesTheKernelsOwn) {
+    make();
+    editor_.set_up(name_, true);
+    set_addresses({"fe80::7/64"});
+    EXPECT_NO_THROW(set_addresses({"fe80::7/64"}));  // as at a restart
+    EXPECT_THAT(addresses(), HasSubstr("fe80::7/64"));
+    set_addresses({"fd00::1/64"});
+    EXPECT_THAT(addresses(), AllOf(HasSubstr("fd00::1/64"), HasSubstr("fe80::7/64")));
+}
+
 TEST_F(InterfaceEditorTest, GivesExactlyTheWantedRoutesAndLeavesThoseOfOthers) {
     make();
     editor_.set_up(name_, true);

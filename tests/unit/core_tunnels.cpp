@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <cerrno>
+#include <filesystem>
 #include <map>
+#include <set>
 
+#include "core/secret_file.hpp"
 #include "core/tunnels.hpp"
 #include "gateway_fixture.hpp"
 #include "random_wireguard.hpp"
@@ -45,15 +48,19 @@ class ModelBackend : public TunnelBackend {
     void create(const InterfaceName& name) override {
         take();
         if (!interfaces.emplace(name, Interface{}).second) throw KernelFailure("make", EEXIST, "");
+        unfinished_.insert(name);
     }
-    std::vector<InterfaceName> created() override {
-        std::vector<InterfaceName> names;
-        for (const auto& [name, interface] : interfaces) names.push_back(name);
-        return names;
+    void finish(const InterfaceName& name) override {
+        take();
+        unfinished_.erase(name);
+    }
+    std::vector<InterfaceName> unfinished() override {
+        return {unfinished_.begin(), unfinished_.end()};
     }
     void remove(const InterfaceName& name) override {
         take();
         if (interfaces.erase(name) == 0) throw KernelFailure("remove", ENODEV, "");
+        unfinished_.erase(name);
     }
     void configure(const InterfaceName& name, const WireGuardDevice& from,
                    const WireGuardDevice& to) override {
@@ -62,8 +69,18 @@ class ModelBackend : public TunnelBackend {
         at(name).device = to;
     }
     void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                     const std::optional<WireGuardPeer>& to) override {
+                     const std::optional<WireGuardPeer>& to, bool say_endpoint) override {
         take();
+        if (say_endpoint && to) said = to->endpoint;
+        replace(name, from, to);
+    }
+    void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                        const std::optional<WireGuardPeer>& to) override {
+        take();
+        replace(name, to, from);
+    }
+    void replace(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                 const std::optional<WireGuardPeer>& to) {
         auto& peers = at(name).device.peers;
         if (from) {
             EXPECT_EQ(std::erase(peers, *from), 1U);
@@ -97,9 +114,11 @@ class ModelBackend : public TunnelBackend {
 
     std::map<InterfaceName, Interface> interfaces;
     std::optional<PeerActivity> activity;
-    int calls_before_failure = -1;  ///< that fail once; negative: none does
+    std::optional<PeerEndpoint> said;  ///< the last endpoint that was to be said anyhow
+    int calls_before_failure = -1;     ///< that fail once; negative: none does
 
   private:
+    std::set<InterfaceName> unfinished_;
     void take() {
         if (calls_before_failure-- == 0) throw KernelFailure("a call", EIO, "as the test wants");
     }
@@ -116,8 +135,9 @@ class TunnelsTest : public GatewayFixture {
         GatewayFixture::TearDown();
     }
 
-    void open(std::vector<Tunnel> stored) {
+    void open(std::vector<Tunnel> stored, const std::string& unreadable = {}) {
         tunnels_.emplace(*gateway_, backend_, std::move(stored), [this] { return now_; });
+        tunnels_->cannot_read(unreadable);
         tunnels_->start();
     }
     /// The service starts again, from what is on the disk.
@@ -126,10 +146,11 @@ class TunnelsTest : public GatewayFixture {
         gateway_.reset();
         auto opened = Store::open(directory_.path());
         auto stored = std::move(opened.state.tunnels);
+        const auto unreadable = std::move(opened.state.tunnels_unreadable);
         gateway_ = std::make_unique<Gateway>(Configuration(), std::move(opened), firewall_,
                                              settler_, [this] { return now_; });
         gateway_->start(home());
-        open(std::move(stored));
+        open(std::move(stored), unreadable);
     }
     void expect_the_interfaces_are_the_tunnels() {
         ASSERT_EQ(backend_.interfaces.size(), tunnels_->all().size());
@@ -227,9 +248,77 @@ TEST_F(TunnelsTest, AreWhatTheyWereAfterARestart) {
 
 TEST_F(TunnelsTest, LeaveNoInterfaceBehindThatACrashHasLeft) {
     tunnels_->create(wg0, {});
-    backend_.interfaces[interface("wg1")] = {};
+    backend_.create(interface("wg1"));
     restart();
     expect_the_interfaces_are_the_tunnels();
+}
+
+TEST_F(TunnelsTest, KeepTheirInterfacesWhenTheDatabaseIsLost) {
+    tunnels_->create(wg0, {});
+    tunnels_->create(interface("wg1"), {});
+    std::filesystem::remove(directory_.path() / "porthole.db");
+    restart();
+    restart();
+    EXPECT_THAT(tunnels_->all(), IsEmpty());
+    EXPECT_EQ(backend_.interfaces.size(), 2U);
+    EXPECT_EQ(refusal_of([&] { tunnels_->create(wg0, {}); }), Refusal::tunnel_exists);
+}
+
+TEST_F(TunnelsTest, AreNotMadeWithAnotherKeyThanThoseThatAreStored) {
+    tunnels_->create(wg0, {});
+    const auto file = directory_.path() / "secrets.key";
+    const auto aside = directory_.path() / "aside";
+    std::filesystem::rename(file, aside);
+    SecretText other;
+    PresharedKey::generate().reveal(other);
+    write_secret_file(file, other.view());
+    backend_.interfaces.clear();
+    restart();
+    EXPECT_THAT(tunnels_->warnings(), testing::ElementsAre(HasSubstr("another key")));
+    EXPECT_THROW(tunnels_->create(interface("wg1"), {}), StorageFailure);
+    EXPECT_THROW(tunnels_->create(wg0, {}), StorageFailure);
+    EXPECT_THAT(backend_.interfaces, IsEmpty());
+    std::filesystem::rename(aside, file);
+    restart();
+    EXPECT_TRUE(tunnels_->all().contains(wg0));
+    expect_the_interfaces_are_the_tunnels();
+}
+
+TEST_F(TunnelsTest, HaveNamesThatTheKernelTakesAsTheyAre) {
+    EXPECT_THROW(tunnels_->create(interface("wg%d"), {}), InvalidArgument);
+    EXPECT_THAT(backend_.interfaces, IsEmpty());
+}
+
+TEST_F(TunnelsTest, CanBeMadeAgainAfterTheFirewallHasFailed) {
+    firewall_.outcomes = {FailingFirewall::Outcome::failure};
+    EXPECT_THROW(tunnels_->create(wg0, {.listen_port = port(51999)}), KernelFailure);
+    firewall_.outcomes.clear();
+    EXPECT_NO_THROW(tunnels_->create(wg0, {.listen_port = port(51999)}));
+    expect_the_interfaces_are_the_tunnels();
+}
+
+TEST_F(TunnelsTest, SayAnEndpointAgainThatMayHaveMoved) {
+    tunnels_->create(wg0, {});
+    const auto key = new_key();
+    const auto endpoint = parse<EndpointSetting>("e", "192.0.2.1:51820");
+    tunnels_->set_peer(wg0, {.public_key = key, .endpoint = endpoint});
+    backend_.said.reset();
+    tunnels_->set_peer(wg0, {.public_key = key, .keepalive = Keepalive(7)});
+    EXPECT_EQ(backend_.said, std::nullopt);
+    tunnels_->set_peer(wg0, {.public_key = key, .endpoint = endpoint});
+    EXPECT_EQ(backend_.said, PeerEndpoint{std::get<Place>(endpoint)});
+}
+
+TEST_F(TunnelsTest, KeepTheirSessionWhenAPeerGetsANameForItsAddress) {
+    tunnels_->create(wg0, {});
+    const auto key = new_key();
+    tunnels_->set_peer(
+        wg0, {.public_key = key, .endpoint = parse<EndpointSetting>("e", "192.0.2.1:51820")});
+    tunnels_->set_peer(
+        wg0, {.public_key = key, .endpoint = parse<EndpointSetting>("e", "gw.example.net:51820")});
+    EXPECT_TRUE(backend_.at(wg0).device.peers[0].endpoint);
+    EXPECT_THAT(tunnels_->warnings(),
+                testing::ElementsAre(HasSubstr("at gw.example.net:51820: this version")));
 }
 
 TEST_F(TunnelsTest, KeepEndpointsThatWereLearntWhenTheServiceStarts) {
@@ -288,6 +377,13 @@ TEST_F(TunnelsTest, HaveRoutesToWhatIsNotTheirOwnNetwork) {
     EXPECT_THAT(backend_.at(wg0).routes, IsEmpty());
 }
 
+TEST_F(TunnelsTest, HaveRoutesToTheirOwnNetworkWhereTheKernelMakesNone) {
+    tunnels_->create(wg0, {.addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24")},
+                           .table = {RouteTable::Choice::number, 1000}});
+    tunnels_->set_peer(wg0, {.public_key = new_key(), .allowed_ips = networks({"10.9.0.0/24"})});
+    EXPECT_EQ(backend_.at(wg0).routes, networks({"10.9.0.0/24"}));
+}
+
 TEST_F(TunnelsTest, RefusePeersThatTheKernelWouldTakeOtherwise) {
     const auto& tunnel = tunnels_->create(wg0, {});
     const auto a = new_key();
@@ -323,6 +419,8 @@ TEST_F(TunnelsTest, RefuseADefaultRouteInTheMainTable) {
         tunnels_->create(wg1, settings);
         EXPECT_THAT(backend_.at(wg1).routes, IsEmpty());
         tunnels_->remove(wg1);
+        settings.table = {RouteTable::Choice::number, 254};
+        EXPECT_EQ(refusal_of([&] { tunnels_->create(wg1, settings); }), Refusal::unsupported);
     }
     expect_the_interfaces_are_the_tunnels();
 }

@@ -19,16 +19,20 @@ class RouteFinder {
     /// through to `destination`; 0: there is no way. Both of one family. Throws KernelFailure.
     [[nodiscard]] unsigned outgoing_interface(const Address& host, const Address& destination);
 
-    /// The largest packet, in bytes, that the gateway's own way to `destination` takes; nothing if
-    /// there is no way. Throws KernelFailure.
-    [[nodiscard]] std::optional<std::uint32_t> path_mtu(const Address& destination);
+    /// The largest packet, in bytes, that the gateway's own way to `destination` takes if it is
+    /// marked with `fwmark` (0: it is not); nothing if there is no way, or one through the
+    /// interface with the index `other_than` alone. Throws KernelFailure.
+    [[nodiscard]] std::optional<std::uint32_t> path_mtu(const Address& destination,
+                                                        std::uint32_t fwmark = 0,
+                                                        unsigned other_than = 0);
 
   private:
     struct Route {
         unsigned interface = 0;  // 0: there is none
         std::uint32_t mtu = 0;   // 0: the interface's
     };
-    Route route_to(const Address& destination, const Address& source, unsigned incoming);
+    Route route_to(const Address& destination, const Address& source, unsigned incoming,
+                   std::uint32_t fwmark = 0);
     Connection connection_;
 };
 

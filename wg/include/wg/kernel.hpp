@@ -29,13 +29,22 @@ class Kernel {
     void apply(const InterfaceName& name, const WireGuardDevice& from, const WireGuardDevice& to);
 
     /// The same for one peer, which nothing stands for where it is not there: it takes as long
-    /// however many others there are. What they have must have been looked at before.
+    /// however many others there are. What they have must have been looked at before. With
+    /// `say_endpoint` its endpoint is said even if `from` has the same: the kernel may have learnt
+    /// another one.
     void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                     const std::optional<WireGuardPeer>& to);
+                     const std::optional<WireGuardPeer>& to, bool say_endpoint = false);
+    /// Undoes change_peer(name, from, to), by what is read back. The kernel forgets an endpoint
+    /// with its peer alone, so a peer that had none and has a session keeps the one that it has
+    /// got.
+    void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                        const std::optional<WireGuardPeer>& to);
 
   private:
     std::uint16_t family();
     void send(const InterfaceName& name, const DeviceChange& change);
+    DeviceChange way_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                          const std::optional<WireGuardPeer>& to);
     // `way_back` is asked for after a refusal.
     void attempt(const InterfaceName& name, const DeviceChange& change,
                  const std::function<DeviceChange()>& way_back);

@@ -14,19 +14,23 @@ class KernelTunnels : public TunnelBackend {
   public:
     [[nodiscard]] std::optional<WireGuardState> read(const InterfaceName& name) override;
     void create(const InterfaceName& name) override;
-    [[nodiscard]] std::vector<InterfaceName> created() override;
+    void finish(const InterfaceName& name) override;
+    [[nodiscard]] std::vector<InterfaceName> unfinished() override;
     void remove(const InterfaceName& name) override;
     void configure(const InterfaceName& name, const WireGuardDevice& from,
                    const WireGuardDevice& to) override;
     void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                     const std::optional<WireGuardPeer>& to) override;
+                     const std::optional<WireGuardPeer>& to, bool say_endpoint) override;
+    void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                        const std::optional<WireGuardPeer>& to) override;
     void connect(const InterfaceName& name, const TunnelLink& link,
                  const std::vector<WireGuardPeer>& peers) override;
     void change_routes(const InterfaceName& name, const TunnelLink& link,
                        const std::vector<Network>& gone, const std::vector<Network>& come) override;
 
   private:
-    std::uint32_t path_mtu(const std::vector<WireGuardPeer>& peers);
+    std::uint32_t path_mtu(const InterfaceName& name, const TunnelLink& link,
+                           const std::vector<WireGuardPeer>& peers);
     Kernel kernel_;
     netlink::InterfaceEditor interfaces_;
     netlink::RouteFinder routes_;

@@ -140,6 +140,7 @@ class Gateway {
   private:
     [[nodiscard]] Perimeter perimeter_for(const Configuration& configuration,
                                           const InterfaceSnapshot& interfaces) const;
+    void gather_own_ports();
     void follow_own_ports();
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     [[nodiscard]] ConfiguredDifference configured_by(const Configuration& configuration,

@@ -88,10 +88,12 @@ class Tunnels {
     bool is_there(const InterfaceName& name);
     void bring_up(const Tunnel& tunnel);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
-                const std::optional<PeerSettings>& after, Store::Transaction& transaction);
+                const std::optional<PeerSettings>& after, bool endpoint_given,
+                Store::Transaction& transaction);
     void require_free(Port port) const;
     [[nodiscard]] Port free_port() const;
     void hold_ports(const Tunnel* also);
+    void hold_what_is_there();
 
     Gateway& gateway_;
     TunnelBackend& backend_;

@@ -13,6 +13,7 @@ struct TunnelLink {
     std::vector<Network> routes;       ///< of one family and prefix each once
     std::uint32_t table = 0;           ///< 0: the main one
     std::uint32_t metric = 0;
+    std::uint32_t fwmark = 0;  ///< with which WireGuard's own packets find their way
 };
 
 /// WireGuard interfaces in the kernel. Everything throws KernelFailure; Refused (unsupported) where
@@ -28,19 +29,26 @@ class TunnelBackend {
 
     /// Nothing if there is no interface of this name; EOPNOTSUPP if it is another kind of one.
     [[nodiscard]] virtual std::optional<WireGuardState> read(const InterfaceName& name) = 0;
-    /// Makes it, down and without configuration. EEXIST if there is one of that name.
+    /// Makes it, down and without configuration, and marks it as unfinished. EEXIST if there is one
+    /// of that name.
     virtual void create(const InterfaceName& name) = 0;
-    /// All that were made by create() and are there.
-    [[nodiscard]] virtual std::vector<InterfaceName> created() = 0;
+    /// Marks it as one that is to stay, whatever becomes of this program.
+    virtual void finish(const InterfaceName& name) = 0;
+    /// All that were made by create() without a finish().
+    [[nodiscard]] virtual std::vector<InterfaceName> unfinished() = 0;
     virtual void remove(const InterfaceName& name) = 0;
     /// Makes it what `to` says, as a difference to what it is, `from`. What was done before a
     /// failure is taken back.
     virtual void configure(const InterfaceName& name, const WireGuardDevice& from,
                            const WireGuardDevice& to) = 0;
     /// The same for one peer, in a time that does not depend on the others. Nothing as `from`: it
-    /// comes; nothing as `to`: it goes. Both have the same key.
+    /// comes; nothing as `to`: it goes. Both have the same key. With `say_endpoint` it gets the
+    /// endpoint of `to` even if `from` has the same: it may have learnt another one.
     virtual void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                             const std::optional<WireGuardPeer>& to) = 0;
+                             const std::optional<WireGuardPeer>& to, bool say_endpoint) = 0;
+    /// Undoes that change. A session that is there stays, also where the peer had no endpoint.
+    virtual void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                                const std::optional<WireGuardPeer>& to) = 0;
     /// Gives it addresses and MTU, sets it up, and then gives it its routes.
     virtual void connect(const InterfaceName& name, const TunnelLink& link,
                          const std::vector<WireGuardPeer>& peers) = 0;
