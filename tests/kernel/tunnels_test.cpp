@@ -68,13 +68,19 @@ class TunnelsTest : public testing::Test {
         return tunnel(gateway)["public-key"].get<std::string>();
     }
 
-    void connect_sites() {
+    void create_tunnels() {
         done(a, {"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24"});
         done(b, {"tunnel", "create", "wg0", "--addresses", "10.9.0.2/24"});
-        done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--endpoint", "203.0.113.2:51820",
-                 "--allowed-ips", "10.9.0.2/32,192.168.3.0/24", "--name", "site B"});
+    }
+    void let_b_look_for_a() {
         done(b, {"tunnel", "peer", "set", "wg0", key_of(a), "--endpoint", "203.0.113.1:51820",
                  "--allowed-ips", "10.9.0.1/32,192.168.2.0/24", "--name", "site A"});
+    }
+    void connect_sites() {
+        create_tunnels();
+        done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--endpoint", "203.0.113.2:51820",
+                 "--allowed-ips", "10.9.0.2/32,192.168.3.0/24", "--name", "site B"});
+        let_b_look_for_a();
     }
     /// A packet from host a1 reaches host b1, and the answer comes back: with their own addresses.
     [[nodiscard]] bool sites_are_connected(lab::Duration limit = lab::Duration(200)) const {
@@ -118,6 +124,27 @@ TEST_F(TunnelsTest, StayConnectedWhileTheServiceIsAway) {
     a.start();
     EXPECT_TRUE(sites_are_connected(lab::Duration(2'000)));
     EXPECT_EQ(tunnel(a)["peers"][0]["last-handshake"], handshake);
+}
+
+// A peer without an endpoint has one that the kernel has learnt, and loses it with its session.
+TEST_F(TunnelsTest, KeepTheSessionOfAPeerWhoseChangeWasRefused) {
+    lab::output_of(sites.gateway_a, {"nft", "insert", "rule", "ip", "stock", "input", "udp",
+                                     "dport", "51820", "accept"});
+    create_tunnels();
+    const auto key = key_of(b);
+    done(a, {"tunnel", "peer", "set", "wg0", key, "--allowed-ips", "10.9.0.2/32,192.168.3.0/24"});
+    let_b_look_for_a();
+    ASSERT_TRUE(sites_connect());
+    const auto before = tunnel(a)["peers"][0];
+    ASSERT_EQ(before["endpoint-now"], "203.0.113.2:51820");
+    lab::output_of(sites.gateway_a, {"ip", "route", "add", "10.77.0.0/16", "dev", "wg0"});
+    EXPECT_THAT(refused(a, {"tunnel", "peer", "set", "wg0", key, "--endpoint", "203.0.113.2:51820",
+                            "--allowed-ips", "10.9.0.2/32,192.168.3.0/24,10.77.0.0/16"}),
+                AllOf(HasSubstr("KernelFailed"), HasSubstr("10.77.0.0/16")));
+    const auto after = tunnel(a)["peers"][0];
+    EXPECT_EQ(after["last-handshake"], before["last-handshake"]);
+    EXPECT_EQ(after["allowed-ips"], before["allowed-ips"]);
+    EXPECT_TRUE(sites_are_connected(lab::Duration(2'000)));
 }
 
 TEST_F(TunnelsTest, ComeBackAfterAReboot) {
