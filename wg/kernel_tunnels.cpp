@@ -59,7 +59,10 @@ std::vector<InterfaceName> KernelTunnels::unfinished() {
     return interfaces_.with_alias(kind, unfinished_mark);
 }
 
-void KernelTunnels::remove(const InterfaceName& name) { interfaces_.remove(name); }
+void KernelTunnels::remove(const InterfaceName& name) {
+    interfaces_.remove(name);
+    mtu_.erase(name);
+}
 
 void KernelTunnels::configure(const InterfaceName& name, const WireGuardDevice& from,
                               const WireGuardDevice& to) {
@@ -80,9 +83,22 @@ void KernelTunnels::take_peer_back(const InterfaceName& name,
 void KernelTunnels::connect(const InterfaceName& name, const TunnelLink& link,
                             const std::vector<WireGuardPeer>& peers) {
     interfaces_.set_addresses(name, link.addresses);
-    interfaces_.set_mtu(name, link.mtu ? *link.mtu : path_mtu(name, link, peers) - overhead);
+    set_mtu(name, link.mtu ? *link.mtu : path_mtu(name, link, peers) - overhead);
     interfaces_.set_up(name, true);
     interfaces_.set_routes(name, routes_in(link, link.routes), link.metric);
+}
+
+void KernelTunnels::fit_mtu(const InterfaceName& name, const TunnelLink& link,
+                            const WireGuardPeer& peer) {
+    const auto set = mtu_.find(name);
+    if (link.mtu || set == mtu_.end()) return;
+    const auto bytes = path_mtu(name, link, {peer}) - overhead;
+    if (bytes < set->second) set_mtu(name, bytes);
+}
+
+void KernelTunnels::set_mtu(const InterfaceName& name, std::uint32_t bytes) {
+    interfaces_.set_mtu(name, bytes);
+    mtu_[name] = bytes;
 }
 
 void KernelTunnels::change_routes(const InterfaceName& name, const TunnelLink& link,

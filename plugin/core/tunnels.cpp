@@ -353,6 +353,12 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
         take_back(name, [&] { backend_.take_peer_back(name, old_peer, new_peer); });
         throw;
     }
+    if (!new_peer || !new_peer->endpoint) return;
+    try {
+        backend_.fit_mtu(name, link, *new_peer);
+    } catch (const Error& error) {
+        log::error("mtu-failed", "{} may have too large an MTU: {}", to_text(name), error.what());
+    }
 }
 
 const Tunnel& Tunnels::find(const InterfaceName& name) const {

@@ -115,6 +115,18 @@ TEST_F(TunnelsTest, ConnectTwoSitesThroughDroppingGateways) {
     EXPECT_THAT(a.ctl({"tunnel", "show"}).output, AllOf(HasSubstr("wg0"), HasSubstr("connected")));
 }
 
+TEST_F(TunnelsTest, HaveAnMtuThatTheWayToAPeerLeaves) {
+    lab::output_of(sites.gateway_a, {"ip", "link", "set", "wan", "mtu", "1492"});  // PPPoE
+    connect_sites();
+    const auto shown = [](const lab::Namespace& gateway) {
+        return lab::output_of(gateway, {"ip", "link", "show", "wg0"});
+    };
+    EXPECT_THAT(shown(sites.gateway_a), HasSubstr("mtu 1412 "));
+    EXPECT_THAT(shown(sites.gateway_b), HasSubstr("mtu 1420 "));
+    a.restart();
+    EXPECT_THAT(shown(sites.gateway_a), HasSubstr("mtu 1412 "));
+}
+
 TEST_F(TunnelsTest, StayConnectedWhileTheServiceIsAway) {
     connect_sites();
     ASSERT_TRUE(sites_connect());

@@ -96,6 +96,10 @@ class ModelBackend : public TunnelBackend {
         interface.routes = link.routes;
         interface.up = true;
     }
+    void fit_mtu(const InterfaceName& /*name*/, const TunnelLink& /*link*/,
+                 const WireGuardPeer& /*peer*/) override {
+        take();
+    }
     void change_routes(const InterfaceName& name, const TunnelLink& /*link*/,
                        const std::vector<Network>& gone,
                        const std::vector<Network>& come) override {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <map>
+
 #include "core/tunnel_backend.hpp"
 #include "netlink/interface_editor.hpp"
 #include "netlink/route_finder.hpp"
@@ -25,15 +27,19 @@ class KernelTunnels : public TunnelBackend {
                         const std::optional<WireGuardPeer>& to) override;
     void connect(const InterfaceName& name, const TunnelLink& link,
                  const std::vector<WireGuardPeer>& peers) override;
+    void fit_mtu(const InterfaceName& name, const TunnelLink& link,
+                 const WireGuardPeer& peer) override;
     void change_routes(const InterfaceName& name, const TunnelLink& link,
                        const std::vector<Network>& gone, const std::vector<Network>& come) override;
 
   private:
+    void set_mtu(const InterfaceName& name, std::uint32_t bytes);
     std::uint32_t path_mtu(const InterfaceName& name, const TunnelLink& link,
                            const std::vector<WireGuardPeer>& peers);
     Kernel kernel_;
     netlink::InterfaceEditor interfaces_;
     netlink::RouteFinder routes_;
+    std::map<InterfaceName, std::uint32_t> mtu_;  // as it was set
 };
 
 }  // namespace porthole::wg

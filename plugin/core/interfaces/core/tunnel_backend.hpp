@@ -52,6 +52,9 @@ class TunnelBackend {
     /// Gives it addresses and MTU, sets it up, and then gives it its routes.
     virtual void connect(const InterfaceName& name, const TunnelLink& link,
                          const std::vector<WireGuardPeer>& peers) = 0;
+    /// Where the MTU is not given: lowers it to what the way to this peer leaves.
+    virtual void fit_mtu(const InterfaceName& name, const TunnelLink& link,
+                         const WireGuardPeer& peer) = 0;
     /// Takes the routes of `gone` from it and gives it those of `come`, where link.table and
     /// link.metric say.
     virtual void change_routes(const InterfaceName& name, const TunnelLink& link,
