@@ -202,7 +202,7 @@ std::vector<InterfaceAddress> InterfaceEditor::addresses_of(int index) {
     connection_.dump(
         "list addresses", RTM_GETADDR, [](nlmsghdr* message) { put_header<ifaddrmsg>(message); },
         [&](const nlmsghdr* message) {
-            const auto address = decode_address(message);
+            const auto address = decode_assigned_address(message);
             if (!address || address->link_index != index) return;
             addresses.push_back({address->address, address->prefix_length});
         },

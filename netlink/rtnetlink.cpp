@@ -192,6 +192,14 @@ std::optional<LinkAddress> decode_address(const nlmsghdr* message) {
     const auto& header = header_of<ifaddrmsg>(message);
     const auto flags = attributes->u32(IFA_FLAGS).value_or(header.ifa_flags);
     if ((flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0) return std::nullopt;
+    return decode_assigned_address(message);
+}
+
+std::optional<LinkAddress> decode_assigned_address(const nlmsghdr* message) {
+    if (message->nlmsg_type != RTM_NEWADDR) return std::nullopt;
+    const auto attributes = Attributes::of(message, sizeof(ifaddrmsg));
+    if (!attributes) return std::nullopt;
+    const auto& header = header_of<ifaddrmsg>(message);
     // On a point-to-point link, IFA_ADDRESS is the other end's.
     auto bytes = attributes->payload(IFA_LOCAL);
     if (!bytes) bytes = attributes->payload(IFA_ADDRESS);

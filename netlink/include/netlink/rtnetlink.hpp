@@ -15,6 +15,9 @@ namespace porthole::netlink {
 /// short, or one about something that InterfaceSnapshot does not hold.
 std::optional<Link> decode_link(const nlmsghdr* message);
 std::optional<LinkAddress> decode_address(const nlmsghdr* message);
+/// The same, also of one that cannot be used yet, or never, as duplicates are looked for (RFC 4862,
+/// section 5.4).
+std::optional<LinkAddress> decode_assigned_address(const nlmsghdr* message);
 /// One for each next hop; only of the main table, only with a destination of length 0.
 std::vector<DefaultRoute> decode_default_route(const nlmsghdr* message);
 /// Whether a notification can change an InterfaceSnapshot. Full routing tables change all day
