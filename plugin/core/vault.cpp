@@ -21,9 +21,8 @@ const std::uint8_t* bytes_of(std::string_view text) {
 
 const PresharedKey& Vault::key(bool make) {
     if (make && lost_) {
-        throw StorageFailure(
-            "seal a secret",
-            "the keys of tunnels were sealed with another key than " + file_.string() + " has now");
+        throw StorageFailure("seal a secret",
+                             "those of the stored tunnels cannot be opened with " + file_.string());
     }
     if (key_) return *key_;
     if (const auto text = read_secret_file(file_)) {
