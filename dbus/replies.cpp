@@ -11,35 +11,71 @@ std::vector<std::string> to_texts(std::span<const T> values) {
     return texts;
 }
 
-Dictionary extras(const HostKey& host) {
-    if (const auto* mac = std::get_if<MacAddress>(&host)) return {{"mac", to_text(*mac)}};
-    // Making a Variant costs a thousand times what copying one does, and every row has one of
-    // these.
-    static const Dictionary ipv4{{"family", std::string("ipv4")}};
-    static const Dictionary ipv6{{"family", std::string("ipv6")}};
-    return std::get<Address>(host).family() == Family::ipv4 ? ipv4 : ipv6;
-}
+// What nearly every row has, and nothing else.
+enum class HostFamily : std::uint8_t { ipv4, ipv6 };
 
-Dictionary extras(const Reservation& row, const Hosts& hosts) {
-    auto dictionary = extras(row.internal.host);
-    if (row.mac) dictionary["mac"] = to_text(*row.mac);
-    if (row.address) dictionary["address"] = to_text(*row.address);
-    if (!row.ipv6_addresses.empty()) {
-        dictionary["ipv6-addresses"] = to_texts<Address>(row.ipv6_addresses);
+std::string text_of(HostFamily family) { return family == HostFamily::ipv4 ? "ipv4" : "ipv6"; }
+const std::string& text_of(const std::string& text) { return text; }
+
+// Names and values, one by one. A value is a family, a text, or several.
+template <typename Put>
+void put_extras(const Reservation& row, const Hosts& hosts, const Put& put) {
+    const auto& host = row.internal.host;
+    if (const auto* mac = std::get_if<MacAddress>(&host)) {
+        put("mac", to_text(*mac));
+    } else {
+        put("family", is_ipv6(row.internal) ? HostFamily::ipv6 : HostFamily::ipv4);
     }
-    const bool chosen = std::holds_alternative<MacAddress>(row.internal.host);
+    if (row.mac) put("mac", to_text(*row.mac));
+    if (row.address) put("address", to_text(*row.address));
+    if (!row.ipv6_addresses.empty()) {
+        put("ipv6-addresses", to_texts<Address>(row.ipv6_addresses));
+    }
+    const bool chosen = std::holds_alternative<MacAddress>(host);
     if (const auto address = nat66_host(row); address && chosen) {
-        dictionary["nat66-address"] = to_text(*address);
+        put("nat66-address", to_text(*address));
     }
     if (const auto address = row.external_address.fixed()) {
-        dictionary["external-address"] = to_text(*address);
+        put("external-address", to_text(*address));
     }
-    const auto& name = hosts.name_of(row.internal.host);
-    if (!name.empty()) dictionary["host-name"] = name;
-    return dictionary;
+    const auto& name = hosts.name_of(host);
+    if (!name.empty()) put("host-name", name);
+}
+
+sdbus::Variant to_variant(HostFamily family) {
+    // Making a Variant costs a thousand times what copying one does.
+    static const sdbus::Variant ipv4(text_of(HostFamily::ipv4));
+    static const sdbus::Variant ipv6(text_of(HostFamily::ipv6));
+    return family == HostFamily::ipv4 ? ipv4 : ipv6;
+}
+
+template <typename T>
+sdbus::Variant to_variant(const T& value) {
+    return value;
+}
+
+void append_variant(sdbus::Message& message, const std::vector<std::string>& texts) {
+    message.openVariant("as");
+    message << texts;
+    message.closeVariant();
+}
+
+template <typename T>
+void append_variant(sdbus::Message& message, const T& value) {
+    message.openVariant("s");
+    message << text_of(value);
+    message.closeVariant();
 }
 
 std::int64_t unix_seconds(Time time) { return time.time_since_epoch().count(); }
+
+// All but the extras of a row.
+auto values_of(const Reservation& row) {
+    return std::tuple(number(row.id), to_text(row.internal.host), to_text(row.internal.protocol),
+                      row.internal.port.value(), row.external_port.value(), to_text(row.filtering),
+                      to_text(row.origin), to_text(row.state), std::string(row.comment.text()),
+                      unix_seconds(row.expires), unix_seconds(row.last_seen));
+}
 
 Dictionary to_dictionary(const PerimeterInterface& interface) {
     return {{"interface", interface.name.text()},
@@ -87,18 +123,37 @@ std::vector<PeerRow> to_rows(std::span<const PeerView> peers, std::size_t offset
 }
 
 Row to_row(const Reservation& reservation, const Hosts& hosts) {
-    return {number(reservation.id),
-            to_text(reservation.internal.host),
-            to_text(reservation.internal.protocol),
-            reservation.internal.port.value(),
-            reservation.external_port.value(),
-            to_text(reservation.filtering),
-            to_text(reservation.origin),
-            to_text(reservation.state),
-            std::string(reservation.comment.text()),
-            unix_seconds(reservation.expires),
-            unix_seconds(reservation.last_seen),
-            extras(reservation, hosts)};
+    Dictionary extras;
+    put_extras(reservation, hosts, [&extras](const char* name, const auto& value) {
+        extras[name] = to_variant(value);
+    });
+    return std::apply(
+        [&extras](auto&&... values) {
+            return Row{std::move(values)..., std::move(extras)};
+        },
+        values_of(reservation));
+}
+
+// For each row of a vector sdbus-c++ 1.2 would make up the signatures of all its parts anew.
+void append(sdbus::Message& message, std::span<const Reservation* const> rows, const Hosts& hosts) {
+    static const auto signature = sdbus::signature_of<Row>::str();
+    static const auto fields = signature.substr(1, signature.size() - 2);
+    message.openContainer(signature);
+    for (const auto* row : rows) {
+        message.openStruct(fields);
+        std::apply([&message](const auto&... values) { (message << ... << values); },
+                   values_of(*row));
+        message.openContainer("{sv}");
+        put_extras(*row, hosts, [&message](const char* name, const auto& value) {
+            message.openDictEntry("sv");
+            message << name;
+            append_variant(message, value);
+            message.closeDictEntry();
+        });
+        message.closeContainer();
+        message.closeStruct();
+    }
+    message.closeContainer();
 }
 
 ConflictRow to_row(const Conflict& conflict) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,6 +26,9 @@ namespace {
 constexpr auto announcement_interval = std::chrono::milliseconds(50);
 
 constexpr auto host_announcement_interval = std::chrono::seconds(1);
+
+// Who makes several calls one after the other makes the next one within this time.
+constexpr auto time_of_an_answer = std::chrono::microseconds(100);
 
 // So many messages are served before other sources of events have their turn.
 constexpr int messages_per_turn = 64;
@@ -87,7 +91,6 @@ class Service::Adaptor final
           sdbus::ObjectManager_adaptor> {
   public:
     using org::porthole::Gateway1::Hosts_adaptor::emitChanged;
-    using org::porthole::Gateway1::Reservations_adaptor::emitChanged;
 
     Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
             ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file)
@@ -107,6 +110,17 @@ class Service::Adaptor final
     Adaptor& operator=(const Adaptor&) = delete;
     Adaptor(Adaptor&&) = delete;
     Adaptor& operator=(Adaptor&&) = delete;
+
+    /// Emits Reservations.Changed.
+    void announce(std::span<const Reservation* const> changed,
+                  const std::vector<std::uint64_t>& removed) {
+        using org::porthole::Gateway1::Reservations_adaptor;
+        auto signal = getObject().createSignal(Reservations_adaptor::INTERFACE_NAME, "Changed");
+        signal << gateway_.generation();
+        append(signal, changed, gateway_.hosts());
+        signal << removed;
+        getObject().emitSignal(signal);
+    }
 
     void announce_wans() {
         if (std::exchange(perimeter_version_, gateway_.perimeter_version()) ==
@@ -386,8 +400,10 @@ Interest Service::prepare() {
         // sdbus-c++ 1.2 may have read messages that poll() will not report again, and what it waits
         // for changes with every one that it handles and every one that it sends.
         bool more = true;
-        for (int i = 0; more && i < messages_per_turn; ++i) {
+        int handled = 0;
+        while (more && handled < messages_per_turn) {
             more = bus_.connection().processPendingRequest();
+            if (more) ++handled;
         }
         adaptor_->answer_settled();
         announce_changes();
@@ -401,6 +417,7 @@ Interest Service::prepare() {
 
         const auto wanted = bus_.connection().getEventLoopPollData();
         Interest interest{wanted.fd, wanted.events, std::nullopt};
+        if (handled > 0) interest.linger = time_of_an_answer;
         const auto at_most = [&](Clock::duration time) {
             const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(time);
             const auto timeout = std::max(milliseconds, std::chrono::milliseconds(0));
@@ -436,14 +453,13 @@ void Service::announce_changes() {
         adaptor_->emitReset(gateway_.generation());
         return;
     }
-    std::vector<Row> changed;
+    std::vector<const Reservation*> changed;
     for (const auto id : changes.changed) {
-        if (const auto* row = gateway_.reservations().find(id))
-            changed.push_back(to_row(*row, gateway_.hosts()));
+        if (const auto* row = gateway_.reservations().find(id)) changed.push_back(row);
     }
     std::vector<std::uint64_t> removed;
     for (const auto id : changes.removed) removed.push_back(number(id));
-    adaptor_->emitChanged(gateway_.generation(), changed, removed);
+    adaptor_->announce(changed, removed);
 }
 
 }  // namespace porthole::dbus

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include <poll.h>
+#include <sched.h>
 
 namespace porthole {
 
@@ -14,17 +15,35 @@ using namespace std::chrono_literals;
 // The clock still represents the end of such a time.
 constexpr std::chrono::milliseconds longest_timeout = std::chrono::years(100);
 
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// As poll(2), but without sleeping for the first `linger`: others have this processor meanwhile.
+int wait_for(std::vector<pollfd>& descriptors, int timeout, std::chrono::microseconds linger) {
+    const auto end = Clock::now() + linger;
+    while (linger != 0us && timeout != 0 && Clock::now() < end) {
+        const int ready = poll(descriptors.data(), descriptors.size(), 0);
+        if (ready != 0) return ready;
+        sched_yield();
+    }
+    return poll(descriptors.data(), descriptors.size(), timeout);
+}
+
+}  // namespace
+
 void EventLoop::run() {
-    using Clock = std::chrono::steady_clock;
     running_ = true;
     std::vector<pollfd> descriptors(sources_.size());
     std::vector<std::optional<Clock::time_point>> deadlines(sources_.size());
     while (running_) {
         auto nearest = std::optional<Clock::time_point>();
+        auto linger = 0us;
         for (std::size_t i = 0; i < sources_.size(); ++i) {
             const auto interest = sources_[i]->prepare();
             descriptors[i] = {interest.descriptor, interest.events, 0};
             deadlines[i] = std::nullopt;
+            linger = std::max(linger, interest.linger);
             if (!interest.timeout) continue;
             deadlines[i] = Clock::now() + std::clamp(*interest.timeout, 0ms, longest_timeout);
             nearest = nearest ? std::min(*nearest, *deadlines[i]) : *deadlines[i];
@@ -36,7 +55,7 @@ void EventLoop::run() {
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(*nearest - Clock::now());
             wait = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
         }
-        if (poll(descriptors.data(), descriptors.size(), wait) < 0 && errno != EINTR) {
+        if (wait_for(descriptors, wait, linger) < 0 && errno != EINTR) {
             throw std::system_error(errno, std::generic_category(), "poll");
         }
         const auto now = Clock::now();

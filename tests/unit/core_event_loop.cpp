@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <utility>
 
@@ -123,6 +124,33 @@ TEST_F(EventLoopTest, TakesTimeoutsOfAnyLength) {
         loop.run();
         EXPECT_EQ(never.dispatched, 0);
     }
+}
+
+std::chrono::nanoseconds processor_time() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+TEST_F(EventLoopTest, SleepsOnceItHasLingered) {
+    Source lingering({.descriptor = silent_.get(), .events = POLLIN, .linger = 1ms}, [] {});
+    Source late({.timeout = 100ms}, [&] { loop_.stop(); });
+    loop_.add(lingering);
+    loop_.add(late);
+    const auto begin = processor_time();
+    loop_.run();
+    EXPECT_LT(processor_time() - begin, 50ms);
+    EXPECT_EQ(late.dispatched, 1);
+    EXPECT_EQ(lingering.dispatched, 0);
+}
+
+TEST_F(EventLoopTest, DoesNotSleepWhileItLingers) {
+    Source lingering({.linger = 1h}, [] {});
+    Source ready({.descriptor = ready_.get(), .events = POLLIN}, [&] { loop_.stop(); });
+    loop_.add(lingering);
+    loop_.add(ready);
+    loop_.run();
+    EXPECT_EQ(ready.dispatched, 1);
 }
 
 TEST_F(EventLoopTest, TellsASourceThatItsPeerHungUp) {

@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include <sdbus-c++/Message.h>
+
 #include "core/tunnels.hpp"
 #include "dbus/values.hpp"
 
@@ -13,6 +15,9 @@ namespace porthole::dbus {
 
 Row to_row(const Reservation& reservation, const Hosts& hosts);
 std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts& hosts);
+/// The same of several, as an array of rows at the end of a message: for many of them that takes a
+/// part of the time.
+void append(sdbus::Message& message, std::span<const Reservation* const> rows, const Hosts& hosts);
 /// The answer of Hosts.List.
 std::vector<HostRow> hosts_of(const Gateway& gateway);
 ConflictRow to_row(const Conflict& conflict);

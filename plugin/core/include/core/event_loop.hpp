@@ -12,6 +12,8 @@ struct Interest {
     int descriptor = -1;  ///< -1: nothing but the timeout
     short events = 0;     ///< as for poll(2)
     std::optional<std::chrono::milliseconds> timeout = std::nullopt;  ///< nothing: no limit
+    /// More is likely to follow so soon that going to sleep would take longer than to look for it.
+    std::chrono::microseconds linger{0};
 };
 
 /// Something that wakes the daemon.
