@@ -198,70 +198,70 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     create.number<std::uint32_t>(created.settings, "metric", "N", "Of these routes");
 
     ImportTunnel imported;
-    Description import(tunnel.command(), "import", "Make a tunnel from a file of wg-quick");
-    tunnel_name(import, imported.name);
-    import.argument("FILE", "Which one; -: standard input",
-                    [&](const std::string& text) { imported.file = text;
-});
+    Description import_file(tunnel.command(), "import", "Make a tunnel from a file of wg-quick");
+    tunnel_name(import_file, imported.name);
+    import_file.argument("FILE", "Which one; -: standard input",
+                         [&](const std::string& text) { imported.file = text; });
 
-DeleteTunnel deleted;
-Description remove(tunnel.command(), "delete", "Remove a tunnel with its keys and peers");
-tunnel_name(remove, deleted.name);
+    DeleteTunnel deleted;
+    Description remove(tunnel.command(), "delete", "Remove a tunnel with its keys and peers");
+    tunnel_name(remove, deleted.name);
 
-ShowTunnels shown;
-Description show(tunnel.command(), "show", "Show tunnels and their peers");
-show.command().add_option("NAME", shown.name, "Of one tunnel; default: all")->type_name("");
+    ShowTunnels shown;
+    Description show(tunnel.command(), "show", "Show tunnels and their peers");
+    show.command().add_option("NAME", shown.name, "Of one tunnel; default: all")->type_name("");
 
-Description peer(tunnel.command(), "peer", "Change the peers of a tunnel");
-peer.require_one();
-const auto peer_key = [](Description& command, const std::function<void(std::string)>& take) {
-    command.argument("PUBLIC-KEY", "Of the peer", take);
-};
+    Description peer(tunnel.command(), "peer", "Change the peers of a tunnel");
+    peer.require_one();
+    const auto peer_key = [](Description& command, const std::function<void(std::string)>& take) {
+        command.argument("PUBLIC-KEY", "Of the peer", take);
+    };
 
-SetPeer set;
-Description set_peer(peer.command(), "set", "Add a peer, or change one");
-tunnel_name(set_peer, set.tunnel);
-peer_key(set_peer, [&](const std::string& text) { set.peer["public-key"] = sdbus::Variant(text); });
-set_peer.text(set.peer, "name", "T", "For people");
-set_peer.text(set.peer, "endpoint", "HOST:PORT", "Where it is; empty: learnt from its packets");
-set_peer.list(set.peer, "allowed-ips", "NETWORK", "What it may send from and is sent");
-set_peer.number<std::uint16_t>(set.peer, "keepalive", "S", "Default: 5; 0: none");
-set_peer.command()
-    .add_option("--preshared-key-file", set.preshared_key_file,
-                "That has the key they share; -: standard input")
-    ->type_name("FILE");
+    SetPeer set;
+    Description set_peer(peer.command(), "set", "Add a peer, or change one");
+    tunnel_name(set_peer, set.tunnel);
+    peer_key(set_peer,
+             [&](const std::string& text) { set.peer["public-key"] = sdbus::Variant(text); });
+    set_peer.text(set.peer, "name", "T", "For people");
+    set_peer.text(set.peer, "endpoint", "HOST:PORT", "Where it is; empty: learnt from its packets");
+    set_peer.list(set.peer, "allowed-ips", "NETWORK", "What it may send from and is sent");
+    set_peer.number<std::uint16_t>(set.peer, "keepalive", "S", "Default: 5; 0: none");
+    set_peer.command()
+        .add_option("--preshared-key-file", set.preshared_key_file,
+                    "That has the key they share; -: standard input")
+        ->type_name("FILE");
 
-RemovePeer removed;
-Description remove_peer(peer.command(), "remove", "Remove a peer");
-tunnel_name(remove_peer, removed.tunnel);
-peer_key(remove_peer, [&](const std::string& text) { removed.public_key = text; });
+    RemovePeer removed;
+    Description remove_peer(peer.command(), "remove", "Remove a peer");
+    tunnel_name(remove_peer, removed.tunnel);
+    peer_key(remove_peer, [&](const std::string& text) { removed.public_key = text; });
 
-try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    if (app.get_subcommands().empty()) throw CLI::RequiredError("A command");
-} catch (const CLI::ParseError& stop) {
-    std::ostringstream text;
-    const auto code = app.exit(stop, text, text);
-    return Stop{code == 0 ? exit_done : exit_usage, text.str()};
-} catch (const InvalidArgument& error) {
-    return Stop{exit_usage, fmt::format("portholectl: {}\n", error.what())};
-}
+    try {
+        app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+        if (app.get_subcommands().empty()) throw CLI::RequiredError("A command");
+    } catch (const CLI::ParseError& stop) {
+        std::ostringstream text;
+        const auto code = app.exit(stop, text, text);
+        return Stop{code == 0 ? exit_done : exit_usage, text.str()};
+    } catch (const InvalidArgument& error) {
+        return Stop{exit_usage, fmt::format("portholectl: {}\n", error.what())};
+    }
 
-if (list.given()) return Invocation{wanted, json};
-if (reserve.given()) return Invocation{reserved, json};
-if (change.given()) return Invocation{changed, json};
-if (release.given()) return Invocation{released, json};
-if (conflicts.given()) return Invocation{ListConflicts{}, json};
-if (hosts.given()) return Invocation{ListHosts{}, json};
-if (explain.given()) return Invocation{explained, json};
-if (monitor.given()) return Invocation{Monitor{}, json};
-if (create.given()) return Invocation{created, json};
-if (import.given()) return Invocation{imported, json};
-if (remove.given()) return Invocation{deleted, json};
-if (show.given()) return Invocation{shown, json};
-if (set_peer.given()) return Invocation{set, json};
-if (remove_peer.given()) return Invocation{removed, json};
-return Invocation{Status{}, json};
+    if (list.given()) return Invocation{wanted, json};
+    if (reserve.given()) return Invocation{reserved, json};
+    if (change.given()) return Invocation{changed, json};
+    if (release.given()) return Invocation{released, json};
+    if (conflicts.given()) return Invocation{ListConflicts{}, json};
+    if (hosts.given()) return Invocation{ListHosts{}, json};
+    if (explain.given()) return Invocation{explained, json};
+    if (monitor.given()) return Invocation{Monitor{}, json};
+    if (create.given()) return Invocation{created, json};
+    if (import_file.given()) return Invocation{imported, json};
+    if (remove.given()) return Invocation{deleted, json};
+    if (show.given()) return Invocation{shown, json};
+    if (set_peer.given()) return Invocation{set, json};
+    if (remove_peer.given()) return Invocation{removed, json};
+    return Invocation{Status{}, json};
 }  // namespace porthole::cli
 
 }  // namespace porthole::cli
