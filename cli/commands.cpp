@@ -11,9 +11,11 @@
 
 #include <fmt/ostream.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include "cli/exit_status.hpp"
 #include "cli/output.hpp"
+#include "cli/qr_code.hpp"
 #include "cli/service.hpp"
 
 namespace porthole::cli {
@@ -107,6 +109,50 @@ class Runner {
     void operator()(const CreateTunnel& command) {
         service_.create_tunnel(command);
         show_tunnels(command.name);
+    }
+
+    void operator()(const ConfigureTunnel& command) {
+        service_.configure_tunnel(command);
+        show_tunnels(command.name);
+    }
+
+    void operator()(const ExportPeer& command) {
+        const auto text = service_.export_peer(command);
+        show({{"configuration", text}}, command.qr ? qr_code(text) : text);
+        fmt::print(err_, "note: only the peer has its PrivateKey, which belongs to [Interface]\n");
+    }
+
+    void operator()(const Invite& command) {
+        const auto answer = service_.invite(command);
+        const auto line = answer.find("line");
+        if (line != answer.end()) {
+            show(to_json(answer), line->second.get<std::string>() + '\n');
+            fmt::print(err_,
+                       "note: whoever has this line can join; give it to \"portholectl tunnel "
+                       "join\" on the other gateway, and what that prints to the same here\n");
+            return;
+        }
+        const auto text = answer.at("configuration").get<std::string>();
+        show(to_json(answer), command.qr ? qr_code(text) : text);
+    }
+
+    void operator()(const Join& command) {
+        if (command.file == "-" && isatty(STDIN_FILENO) == 1) {
+            fmt::print(err_, "Paste the line:\n");
+        }
+        const auto answer = service_.join(read_file(command.file), command.options);
+        const auto back = answer.find("answer");
+        if (back != answer.end()) {
+            show(to_json(answer), back->second.get<std::string>() + '\n');
+            fmt::print(err_,
+                       "note: {} is made; give this line to \"portholectl tunnel join\" on the "
+                       "gateway that has invited\n",
+                       answer.at("tunnel").get<std::string>());
+        } else {
+            show(to_json(answer),
+                 fmt::format("{} has the peer {}\n", answer.at("tunnel").get<std::string>(),
+                             answer.at("peer").get<std::string>()));
+        }
     }
 
     void operator()(const ImportTunnel& command) {

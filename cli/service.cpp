@@ -163,6 +163,22 @@ void Service::create_tunnel(const CreateTunnel& request) {
     proxy_.Create(request.name, request.settings, {});
 }
 
+void Service::configure_tunnel(const ConfigureTunnel& request) {
+    tunnel(request.name)->Configure(request.settings, {});
+}
+
+std::string Service::export_peer(const ExportPeer& request) {
+    return tunnel(request.tunnel)->Export(request.public_key, request.options);
+}
+
+Dictionary Service::invite(const Invite& request) {
+    return proxy_.Invite(request.tunnel, request.options);
+}
+
+Dictionary Service::join(const std::string& line, const Dictionary& options) {
+    return proxy_.Join(line, options);
+}
+
 void Service::import_tunnel(const std::string& name, const std::string& text) {
     proxy_.Import(name, text, {});
 }

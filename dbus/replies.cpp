@@ -4,13 +4,6 @@
 namespace porthole::dbus {
 namespace {
 
-template <typename T>
-std::vector<std::string> to_texts(std::span<const T> values) {
-    std::vector<std::string> texts;
-    for (const auto& value : values) texts.push_back(to_text(value));
-    return texts;
-}
-
 // What nearly every row has, and nothing else.
 enum class HostFamily : std::uint8_t { ipv4, ipv6 };
 

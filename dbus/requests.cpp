@@ -4,88 +4,11 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include "types/sorted.hpp"
+#include "dbus/reader.hpp"
 
 namespace porthole::dbus {
 namespace {
-
-Port parse_port(std::string_view field, std::uint16_t value) {
-    return parse<Port>(field, std::to_string(value));
-}
-
-/// Takes the values out of a dictionary, key by key, and knows in the end whether one is left over.
-class Reader {
-  public:
-    explicit Reader(const Dictionary& dictionary) : dictionary_(dictionary) {}
-
-    /// The value of a key that may be there. `T` is its D-Bus type.
-    template <typename T>
-    std::optional<T> value(const char* key) {
-        allowed_.emplace_back(key);
-        const auto found = dictionary_.find(key);
-        if (found == dictionary_.end()) return std::nullopt;
-        const auto wanted = sdbus::signature_of<T>::str();
-        const auto given = found->second.peekValueType();
-        if (given != wanted) {
-            throw InvalidArgument(
-                fmt::format(R"(invalid {}: expected a value of D-Bus type "{}", got "{}")", key,
-                            wanted, given));
-        }
-        return found->second.get<T>();
-    }
-
-    /// The same for a value that is written as text.
-    template <typename T>
-    std::optional<T> parsed(const char* key) {
-        const auto text = value<std::string>(key);
-        return text ? std::optional(parse<T>(key, *text)) : std::nullopt;
-    }
-
-    template <typename T>
-    std::optional<std::vector<T>> parsed_list(const char* key) {
-        const auto texts = value<std::vector<std::string>>(key);
-        if (!texts) return std::nullopt;
-        std::vector<T> values;
-        for (const auto& text : *texts) values.push_back(parse<T>(key, text));
-        return values;
-    }
-
-    std::optional<Port> port(const char* key) {
-        const auto number = value<std::uint16_t>(key);
-        return number ? std::optional(parse_port(key, *number)) : std::nullopt;
-    }
-
-    std::optional<std::chrono::seconds> lifetime() {
-        const auto seconds = value<std::uint32_t>("lifetime");
-        return seconds ? std::optional(std::chrono::seconds(*seconds)) : std::nullopt;
-    }
-
-    bool settle() { return value<bool>("settle").value_or(false); }
-
-    IfGeneration if_generation() { return value<std::uint64_t>("if-generation"); }
-
-    /// Of the contract, but not of this version.
-    void refuse(const char* key) const {
-        if (!dictionary_.contains(key)) return;
-        throw Refused(Refusal::unsupported,
-                      fmt::format("this version does not support the option \"{}\"", key));
-    }
-
-    /// To be called when all keys were asked for.
-    void finish() const {
-        for (const auto& [key, value] : dictionary_) {
-            if (std::ranges::find(allowed_, key) != allowed_.end()) continue;
-            throw InvalidArgument(
-                fmt::format("unknown key \"{}\": allowed are {}", key, fmt::join(allowed_, ", ")));
-        }
-    }
-
-  private:
-    const Dictionary& dictionary_;
-    std::vector<std::string> allowed_;
-};
 
 // A reservation that is to stay until it is released has no lifetime.
 std::optional<std::chrono::seconds> unless_zero(std::optional<std::chrono::seconds> lifetime) {
@@ -180,67 +103,6 @@ Page parse_page(std::uint32_t offset, std::uint32_t limit) {
     if (limit <= max_page_rows) return {offset, limit};
     throw InvalidArgument("limit", std::to_string(limit),
                           fmt::format("a number from 0 to {}", max_page_rows));
-}
-
-InterfaceName parse_tunnel_name(const std::string& name, const Dictionary& options) {
-    Reader(options).finish();
-    return parse<InterfaceName>("name", name);
-}
-
-CreateTunnelCall parse_create(const std::string& name, const Dictionary& settings,
-                              const Dictionary& options) {
-    CreateTunnelCall call{parse_tunnel_name(name, options), {}};
-    auto& wanted = call.settings;
-    Reader reader(settings);
-    if (const auto key = reader.value<std::string>("private-key")) {
-        wanted.private_key = PrivateKey::read("private-key", *key);
-        if (wanted.private_key == PrivateKey::none()) {
-            throw InvalidArgument("invalid private-key: expected one that is not all zeros");
-        }
-    }
-    wanted.listen_port = reader.port("listen-port");
-    wanted.addresses =
-        reader.parsed_list<InterfaceAddress>("addresses").value_or(std::vector<InterfaceAddress>());
-    wanted.mtu = reader.value<std::uint32_t>("mtu");
-    if (wanted.mtu && (*wanted.mtu < least_mtu || *wanted.mtu > most_mtu)) {
-        throw InvalidArgument("mtu", std::to_string(*wanted.mtu),
-                              fmt::format("bytes from {} to {}", least_mtu, most_mtu));
-    }
-    wanted.fwmark = reader.value<std::uint32_t>("fwmark").value_or(0);
-    wanted.table = reader.parsed<RouteTable>("table").value_or(RouteTable());
-    wanted.metric = reader.value<std::uint32_t>("metric").value_or(0);
-    reader.finish();
-    return call;
-}
-
-PublicKey parse_peer_key(const std::string& public_key, const Dictionary& options) {
-    Reader(options).finish();
-    return parse<PublicKey>("public-key", public_key);
-}
-
-PeerChanges parse_peer(const Dictionary& peer, const Dictionary& options) {
-    Reader(options).finish();
-    Reader reader(peer);
-    const auto key = reader.parsed<PublicKey>("public-key");
-    if (!key) throw InvalidArgument("public-key is missing");
-    PeerChanges changes{.public_key = *key};
-    changes.name = reader.parsed<Comment>("name");
-    if (const auto text = reader.value<std::string>("preshared-key")) {
-        changes.preshared_key.emplace();
-        if (!text->empty()) *changes.preshared_key = PresharedKey::read("preshared-key", *text);
-        if (*changes.preshared_key == PresharedKey::none()) changes.preshared_key->reset();
-    }
-    if (const auto text = reader.value<std::string>("endpoint")) {
-        changes.endpoint.emplace();
-        if (!text->empty()) *changes.endpoint = parse<EndpointSetting>("endpoint", *text);
-    }
-    if (const auto seconds = reader.value<std::uint16_t>("keepalive")) {
-        changes.keepalive = Keepalive(*seconds);
-    }
-    changes.allowed_ips = reader.parsed_list<Network>("allowed-ips");
-    if (changes.allowed_ips) sort_unique(*changes.allowed_ips);
-    reader.finish();
-    return changes;
 }
 
 ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t limit) {

@@ -17,6 +17,7 @@
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
+#include "dbus/tunnel_requests.hpp"
 #include "tunnel_objects.hpp"
 
 namespace porthole::dbus {
@@ -92,16 +93,19 @@ class Service::Adaptor final
   public:
     using org::porthole::Gateway1::Hosts_adaptor::emitChanged;
 
-    Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
-            ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file)
+    Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tunnels& tunnels,
+            Invitations& invitations, Tracer& tracer, ReadConfiguration read_configuration,
+            TunnelFiles tunnel_files)
         : AdaptorInterfaces(connection, object_path),
           gateway_(gateway),
           tunnels_(tunnels),
+          invitations_(invitations),
           tracer_(tracer),
           read_configuration_(std::move(read_configuration)),
-          read_tunnel_file_(std::move(read_tunnel_file)),
+          tunnel_files_(std::move(tunnel_files)),
           authorization_(connection),
-          tunnel_objects_(connection, tunnels, authorization_.admission()) {
+          tunnel_objects_(connection, tunnels, invitations, tunnel_files_.write,
+                          authorization_.admission()) {
         registerAdaptor();
         tunnel_objects_.follow();
     }
@@ -238,7 +242,34 @@ class Service::Adaptor final
                 std::string wg_quick_text, Dictionary options) override {
         change(std::move(result), [=, this] {
             const auto parsed = parse_tunnel_name(name, options);
-            return create(parsed, read_tunnel_file_(wg_quick_text));
+            return create(parsed, tunnel_files_.read(wg_quick_text));
+        });
+    }
+
+    void Invite(sdbus::Result<Dictionary>&& result, std::string tunnel,
+                Dictionary options) override {
+        change(std::move(result), [=, this] {
+            const auto call = parse_invite(tunnel, options);
+            if (call.gateway) {
+                const auto line =
+                    invitations_.invite_gateway(call.tunnel, call.guest, call.site, call.lifetime);
+                return Dictionary{{"line", std::string(line.view())}};
+            }
+            const auto theirs = invitations_.invite(call.tunnel, call.guest, call.side);
+            return Dictionary{{"public-key", to_text(theirs.private_key->public_key())},
+                              {"addresses", to_texts<InterfaceAddress>(theirs.addresses)},
+                              {"configuration", std::string(tunnel_files_.write(theirs).view())}};
+        });
+    }
+
+    void Join(sdbus::Result<Dictionary>&& result, std::string line, Dictionary options) override {
+        change(std::move(result), [=, this] {
+            const auto call = parse_join(options);
+            const auto joined = invitations_.join(line, call.name, call.site);
+            tunnel_objects_.follow();
+            Dictionary answer{{"tunnel", to_text(joined.tunnel)}, {"peer", to_text(joined.peer)}};
+            if (joined.answer) answer["answer"] = *joined.answer;
+            return answer;
         });
     }
 
@@ -286,7 +317,7 @@ class Service::Adaptor final
                                             "conflicts",        "wans",
                                             "explain",          "pinholes",
                                             "external-address", "nat66",
-                                            "tunnels"};
+                                            "tunnels",          "invitations"};
         });
     }
 
@@ -364,9 +395,10 @@ class Service::Adaptor final
 
     Gateway& gateway_;
     Tunnels& tunnels_;
+    Invitations& invitations_;
     Tracer& tracer_;
     ReadConfiguration read_configuration_;
-    ReadTunnelFile read_tunnel_file_;
+    TunnelFiles tunnel_files_;
     Authorization authorization_;
     TunnelObjects tunnel_objects_;
     std::deque<Waiting> waiting_;  ///< oldest order first
@@ -374,13 +406,12 @@ class Service::Adaptor final
     std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
-Service::Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
-                 ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file)
+Service::Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Invitations& invitations,
+                 Tracer& tracer, ReadConfiguration read_configuration, TunnelFiles tunnel_files)
     : bus_(bus),
       gateway_(gateway),
-      adaptor_(std::make_unique<Adaptor>(bus.connection(), gateway, tunnels, tracer,
-                                         std::move(read_configuration),
-                                         std::move(read_tunnel_file))) {}
+      adaptor_(std::make_unique<Adaptor>(bus.connection(), gateway, tunnels, invitations, tracer,
+                                         std::move(read_configuration), std::move(tunnel_files))) {}
 
 Service::~Service() = default;
 

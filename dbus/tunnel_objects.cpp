@@ -6,6 +6,7 @@
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
 #include "dbus/tunnel_adaptor.hpp"
+#include "dbus/tunnel_requests.hpp"
 
 namespace porthole::dbus {
 
@@ -17,12 +18,11 @@ class TunnelObjects::Adaptor final
     : public sdbus::AdaptorInterfaces<org::porthole::Gateway1::Tunnel_adaptor,
                                       sdbus::ManagedObject_adaptor, sdbus::Properties_adaptor> {
   public:
-    Adaptor(sdbus::IConnection& connection, InterfaceName name, Tunnels& tunnels,
-            Admission& admission)
-        : AdaptorInterfaces(connection, tunnel_path(name)),
+    Adaptor(InterfaceName name, TunnelObjects& objects)
+        : AdaptorInterfaces(objects.connection_, tunnel_path(name)),
           name_(std::move(name)),
-          tunnels_(tunnels),
-          admission_(admission) {
+          objects_(objects),
+          tunnels_(objects.tunnels_) {
         registerAdaptor();
         emitInterfacesAddedSignal();
     }
@@ -32,12 +32,42 @@ class TunnelObjects::Adaptor final
     Adaptor(Adaptor&&) = delete;
     Adaptor& operator=(Adaptor&&) = delete;
 
+    void announce() { emitPropertiesChangedSignal(INTERFACE_NAME); }
+
   private:
+    using Tunnel_adaptor = org::porthole::Gateway1::Tunnel_adaptor;
+    static constexpr const char* INTERFACE_NAME = Tunnel_adaptor::INTERFACE_NAME;
+
     // What a call does may be done when this object has gone: it waits for its sender's rights.
     void SetPeer(sdbus::Result<>&& result, Dictionary peer, Dictionary options) override {
         change(std::move(result), [=, name = name_, &tunnels = tunnels_] {
             tunnels.set_peer(name, parse_peer(peer, options));
             return std::tuple();
+        });
+    }
+
+    void SetPeers(sdbus::Result<>&& result, std::vector<Dictionary> peers,
+                  Dictionary options) override {
+        change(std::move(result), [=, name = name_, &tunnels = tunnels_] {
+            tunnels.set_peers(name, parse_peers(peers, options));
+            return std::tuple();
+        });
+    }
+
+    void Configure(sdbus::Result<>&& result, Dictionary settings, Dictionary options) override {
+        change(std::move(result), [=, name = name_, &objects = objects_] {
+            objects.tunnels_.configure(name, parse_configure(settings, options));
+            objects.announce(name);
+            return std::tuple();
+        });
+    }
+
+    void Export(sdbus::Result<std::string>&& result, std::string public_key,
+                Dictionary options) override {
+        change(std::move(result), [=, name = name_, &objects = objects_] {
+            const auto call = parse_export(public_key, options);
+            const auto theirs = objects.invitations_.exported(name, call.peer, call.side);
+            return std::string(objects.write_tunnel_file_(theirs).view());
         });
     }
 
@@ -51,13 +81,13 @@ class TunnelObjects::Adaptor final
     void ListPeers(sdbus::Result<std::vector<PeerRow>, std::uint32_t>&& result,
                    std::uint32_t offset, std::uint32_t limit) override {
         guarded([&] {
-            admission_.read(client(),
-                            answer(std::move(result), [=, name = name_, &tunnels = tunnels_] {
-                                const auto page = parse_page(offset, limit);
-                                const auto peers = tunnels.peers(name);
-                                return std::tuple(to_rows(peers, page.offset, page.limit),
-                                                  static_cast<std::uint32_t>(peers.size()));
-                            }));
+            objects_.admission_.read(
+                client(), answer(std::move(result), [=, name = name_, &tunnels = tunnels_] {
+                    const auto page = parse_page(offset, limit);
+                    const auto peers = tunnels.peers(name);
+                    return std::tuple(to_rows(peers, page.offset, page.limit),
+                                      static_cast<std::uint32_t>(peers.size()));
+                }));
         });
     }
 
@@ -85,7 +115,9 @@ class TunnelObjects::Adaptor final
 
     template <typename... Values, typename Work>
     void change(sdbus::Result<Values...>&& result, Work work) {
-        guarded([&] { admission_.change(client(), answer(std::move(result), std::move(work))); });
+        guarded([&] {
+            objects_.admission_.change(client(), answer(std::move(result), std::move(work)));
+        });
     }
 
     [[nodiscard]] std::string client() const {
@@ -93,14 +125,26 @@ class TunnelObjects::Adaptor final
     }
 
     InterfaceName name_;
+    TunnelObjects& objects_;
     Tunnels& tunnels_;
-    Admission& admission_;
 };
 
-TunnelObjects::TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels, Admission& admission)
-    : connection_(connection), tunnels_(tunnels), admission_(admission) {}
+TunnelObjects::TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels,
+                             Invitations& invitations, WriteTunnelFile write_tunnel_file,
+                             Admission& admission)
+    : connection_(connection),
+      tunnels_(tunnels),
+      invitations_(invitations),
+      write_tunnel_file_(std::move(write_tunnel_file)),
+      admission_(admission) {}
 
 TunnelObjects::~TunnelObjects() = default;
+
+// It may have gone while the call waited for its sender's rights.
+void TunnelObjects::announce(const InterfaceName& name) {
+    const auto adaptor = adaptors_.find(name);
+    if (adaptor != adaptors_.end()) adaptor->second->announce();
+}
 
 void TunnelObjects::follow() {
     std::erase_if(adaptors_, [this](const auto& each) {
@@ -110,7 +154,7 @@ void TunnelObjects::follow() {
     });
     for (const auto& [name, tunnel] : tunnels_.all()) {
         if (adaptors_.contains(name)) continue;
-        adaptors_.emplace(name, std::make_unique<Adaptor>(connection_, name, tunnels_, admission_));
+        adaptors_.emplace(name, std::make_unique<Adaptor>(name, *this));
     }
 }
 

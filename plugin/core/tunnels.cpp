@@ -32,6 +32,24 @@ WireGuardDevice with_learnt_endpoints(WireGuardDevice wanted, const WireGuardDev
     return wanted;
 }
 
+// The same of peers whose place is to be what it was to be `before`. Until a name is resolved,
+// where its peer is is the best guess.
+WireGuardDevice continued(const TunnelSettings& before, const WireGuardDevice& actual,
+                          const TunnelSettings& after) {
+    auto device = device_of(after);
+    const auto learnt = with_learnt_endpoints(device, actual);
+    for (std::size_t i = 0; i < device.peers.size(); ++i) {
+        const auto& wanted = after.peers[i];
+        const auto known = std::ranges::lower_bound(before.peers, wanted.public_key, {},
+                                                    &PeerSettings::public_key);
+        const bool stays = known != before.peers.end() && known->public_key == wanted.public_key &&
+                           known->endpoint == wanted.endpoint;
+        const bool named = wanted.endpoint && std::holds_alternative<NamedPlace>(*wanted.endpoint);
+        if (stays || named) device.peers[i].endpoint = learnt.peers[i].endpoint;
+    }
+    return device;
+}
+
 auto place_of(std::vector<PeerSettings>& peers, const PublicKey& key) {
     return std::ranges::lower_bound(peers, key, {}, &PeerSettings::public_key);
 }
@@ -109,6 +127,10 @@ void require_consistent_with(const TunnelSettings& settings, const PeerSettings&
 }
 
 }  // namespace
+
+PeerSettings peer_with(const PeerChanges& changes) {
+    return changed(new_peer(changes.public_key), changes);
+}
 
 std::string to_text(PeerState state) {
     switch (state) {
@@ -267,6 +289,75 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     }
     take_back(name, [&] { backend_.finish(name); });
     return tunnels_.emplace(name, tunnel).first->second;
+}
+
+void Tunnels::replace(const InterfaceName& name, TunnelSettings settings) {
+    auto& tunnel = tunnels_.at(find(name).name);
+    const auto& before = tunnel.settings;
+    if (!settings.private_key) settings.private_key = before.private_key;
+    if (!settings.listen_port) settings.listen_port = before.listen_port;
+    if (settings.listen_port != before.listen_port) require_free(*settings.listen_port);
+    std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
+    Tunnel changed{name, std::move(settings)};
+    require_consistent(device_of(changed.settings));
+    for (const auto& peer : changed.settings.peers) require_no_loop(changed.settings, peer);
+    auto transaction = gateway_.store().begin();
+    transaction.write(changed);
+    move(tunnel, changed, transaction);
+    tunnel = std::move(changed);
+    failures_.erase(name);
+    hold_what_is_there();
+}
+
+// The kernel's part, and the commit between what can be taken back and what cannot.
+void Tunnels::move(const Tunnel& from, const Tunnel& to, Store::Transaction& transaction) {
+    const auto& name = from.name;
+    const auto state = backend_.read(name);
+    const auto actual = state ? state->device : WireGuardDevice{};
+    const auto wanted = continued(from.settings, actual, to.settings);
+    try {
+        hold_ports(&to);
+        if (!state) backend_.create(name);
+        backend_.configure(name, actual, wanted);
+        backend_.connect(name, link_of(to.settings), wanted.peers);
+        transaction.commit();
+    } catch (...) {
+        take_back(name, [&] {
+            const auto now = backend_.read(name);
+            if (!state && now) return backend_.remove(name);
+            if (!now) return;
+            backend_.configure(name, now->device, actual);
+            backend_.connect(name, link_of(from.settings), actual.peers);
+        });
+        hold_what_is_there();
+        throw;
+    }
+    take_back(name, [&] { backend_.finish(name); });
+}
+
+void Tunnels::configure(const InterfaceName& name, const TunnelChanges& changes) {
+    auto settings = find(name).settings;
+    if (changes.private_key) settings.private_key = changes.private_key;
+    if (changes.listen_port) settings.listen_port = changes.listen_port;
+    if (changes.addresses) settings.addresses = *changes.addresses;
+    if (changes.mtu) settings.mtu = *changes.mtu;
+    if (changes.fwmark) settings.fwmark = *changes.fwmark;
+    if (changes.table) settings.table = *changes.table;
+    if (changes.metric) settings.metric = *changes.metric;
+    replace(name, std::move(settings));
+}
+
+void Tunnels::set_peers(const InterfaceName& name, const std::vector<PeerChanges>& peers) {
+    auto settings = find(name).settings;
+    const auto before = std::exchange(settings.peers, {});
+    for (const auto& changes : peers) {
+        auto& peer = settings.peers.emplace_back(peer_with(changes));
+        const auto known =
+            std::ranges::lower_bound(before, peer.public_key, {}, &PeerSettings::public_key);
+        const bool is_there = known != before.end() && known->public_key == peer.public_key;
+        if (is_there && !changes.preshared_key) peer.preshared_key = known->preshared_key;
+    }
+    replace(name, std::move(settings));
 }
 
 void Tunnels::remove(const InterfaceName& name) {

@@ -73,7 +73,9 @@ void run(const Options& options) {
     tunnels.start();
 
     nft::KernelTracer tracer;
-    dbus::Service service(bus, gateway, tunnels, tracer, read, wg::parse_quick_file);
+    Invitations invitations(tunnels, gateway, now);
+    dbus::Service service(bus, gateway, tunnels, invitations, tracer, read,
+                          {wg::parse_quick_file, wg::format_quick_file});
     InterfaceSource interfaces(monitor, reader, gateway);
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
     TableSource table_changes(table, gateway);

@@ -12,8 +12,8 @@
 #include "lab/porthole.hpp"
 #include "lab/process.hpp"
 #include "lab/sockets.hpp"
-#include "lab/two_sites.hpp"
 #include "netlink/interface_editor.hpp"
+#include "two_gateways.hpp"
 #include "types/key.hpp"
 
 namespace porthole {
@@ -27,76 +27,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-class TunnelsTest : public testing::Test {
-  protected:
-    void SetUp() override {
-        try {
-            lab::add_link(sites.outside, "wg0", "wireguard");
-            lab::delete_link(sites.outside, "wg0");
-        } catch (const KernelFailure& failure) {
-            if (failure.code() != EOPNOTSUPP) throw;
-            GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
-        }
-        lab::masquerade(sites.gateway_a, lab::InputPolicy::drop);
-        lab::masquerade(sites.gateway_b, lab::InputPolicy::drop);
-        a.start();
-        b.start();
-    }
-
-    /// What portholectl says; it must succeed.
-    static json done(const lab::Porthole& gateway, std::vector<std::string> arguments,
-                     const std::string& input = {}) {
-        arguments.insert(arguments.begin(), "--json");
-        const auto finished = gateway.ctl(arguments, {.input = input});
-        EXPECT_EQ(finished.status, 0) << finished.errors;
-        return finished.status == 0 ? json::parse(finished.output) : json();
-    }
-    /// The name of the error, without the part that all have, and its message.
-    static std::string refused(const lab::Porthole& gateway, std::vector<std::string> arguments,
-                               const std::string& input = {}) {
-        arguments.insert(arguments.begin(), "--json");
-        const auto finished = gateway.ctl(arguments, {.input = input});
-        if (finished.status != 1) return "status " + std::to_string(finished.status);
-        const auto answer = json::parse(finished.output);
-        const auto name = answer["error"].get<std::string>();
-        return name.substr(name.rfind('.') + 1) + ": " + answer["message"].get<std::string>();
-    }
-    static json tunnel(const lab::Porthole& gateway) {
-        return done(gateway, {"tunnel", "show", "wg0"})["tunnels"][0];
-    }
-    static std::string key_of(const lab::Porthole& gateway) {
-        return tunnel(gateway)["public-key"].get<std::string>();
-    }
-
-    void create_tunnels() {
-        done(a, {"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24"});
-        done(b, {"tunnel", "create", "wg0", "--addresses", "10.9.0.2/24"});
-    }
-    void let_b_look_for_a() {
-        done(b, {"tunnel", "peer", "set", "wg0", key_of(a), "--endpoint", "203.0.113.1:51820",
-                 "--allowed-ips", "10.9.0.1/32,192.168.2.0/24", "--name", "site A"});
-    }
-    void connect_sites() {
-        create_tunnels();
-        done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--endpoint", "203.0.113.2:51820",
-                 "--allowed-ips", "10.9.0.2/32,192.168.3.0/24", "--name", "site B"});
-        let_b_look_for_a();
-    }
-    /// A packet from host a1 reaches host b1, and the answer comes back: with their own addresses.
-    [[nodiscard]] bool sites_are_connected(lab::Duration limit = lab::Duration(200)) const {
-        const auto shown = lab::exchange(a1, b1, at(addresses::b1, 4000), limit);
-        return shown == at(addresses::a1, 4000);
-    }
-    [[nodiscard]] bool sites_connect() const {
-        return lab::comes_true([this] { return sites_are_connected(); });
-    }
-
-    lab::TwoSites sites;
-    lab::Porthole a{sites.gateway_a};
-    lab::Porthole b{sites.gateway_b};
-    UdpSocket a1{sites.a1, 4000};
-    UdpSocket b1{sites.b1, 4000};
-};
+using TunnelsTest = TwoGateways;
 
 TEST_F(TunnelsTest, ConnectTwoSitesThroughDroppingGateways) {
     connect_sites();

@@ -127,6 +127,29 @@ TEST(CliRelease, TakesIdsAndExternalPorts) {
     EXPECT_THAT(release.options, ElementsAre(Key("if-generation")));
 }
 
+TEST(CliTunnel, TakesInvitationsAndLines) {
+    const auto device = command<Invite>({"tunnel", "invite", "wg0", "--name", "phone", "--qr"});
+    EXPECT_EQ(device.tunnel, "wg0");
+    EXPECT_TRUE(device.qr);
+    EXPECT_THAT(device.options, ElementsAre(Key("name")));
+    const auto gateway = command<Invite>({"tunnel", "invite", "wg0", "--gateway", "--lifetime",
+                                          "60", "--networks", "10.1.0.0/16,10.2.0.0/16"});
+    EXPECT_TRUE(value<bool>(gateway.options, "gateway"));
+    EXPECT_EQ(value<std::uint32_t>(gateway.options, "lifetime"), 60U);
+    EXPECT_THAT(value<std::vector<std::string>>(gateway.options, "networks"),
+                ElementsAre("10.1.0.0/16", "10.2.0.0/16"));
+    EXPECT_EQ(command<Join>({"tunnel", "join"}).file, "-");
+    EXPECT_EQ(command<Join>({"tunnel", "join", "line.txt"}).file, "line.txt");
+    const auto exported =
+        command<ExportPeer>({"tunnel", "export", "wg0", "KEY", "--dns", "10.9.0.1"});
+    EXPECT_EQ(exported.public_key, "KEY");
+    EXPECT_THAT(exported.options, ElementsAre(Key("dns")));
+    const auto configured = command<ConfigureTunnel>({"tunnel", "configure", "wg0", "--mtu", "0"});
+    EXPECT_EQ(value<std::uint32_t>(configured.settings, "mtu"), 0U);
+    EXPECT_EQ(stop({"tunnel"}).status, exit_usage);
+    EXPECT_EQ(stop({"tunnel", "invite"}).status, exit_usage);
+}
+
 TEST(CliArguments, NameTheNumberThatIsWrong) {
     const auto expect_usage = [](const std::vector<std::string>& arguments, const char* field,
                                  const char* value) {

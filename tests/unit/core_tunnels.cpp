@@ -5,9 +5,8 @@
 #include <set>
 
 #include "core/secret_file.hpp"
-#include "core/tunnels.hpp"
-#include "gateway_fixture.hpp"
 #include "random_wireguard.hpp"
+#include "tunnels_fixture.hpp"
 
 namespace porthole {
 namespace {
@@ -19,170 +18,7 @@ using testing::IsEmpty;
 using testing::Pair;
 using testing::SizeIs;
 
-InterfaceName interface(std::string_view name) { return parse<InterfaceName>("interface", name); }
-const auto wg0 = interface("wg0");
-
-/// Interfaces as the kernel would have them. A call fails where a test wants it to.
-class ModelBackend : public TunnelBackend {
-  public:
-    struct Interface {
-        WireGuardDevice device;
-        std::vector<InterfaceAddress> addresses;
-        std::vector<Network> routes;
-        bool up = false;
-        bool operator==(const Interface&) const = default;
-    };
-
-    std::optional<WireGuardState> read(const InterfaceName& name) override {
-        const auto found = interfaces.find(name);
-        if (found == interfaces.end()) return std::nullopt;
-        WireGuardState state{found->second.device, {}};
-        for (const auto& peer : state.device.peers) {
-            state.activity.push_back({.public_key = peer.public_key});
-            if (activity && activity->public_key == peer.public_key) {
-                state.activity.back() = *activity;
-            }
-        }
-        return state;
-    }
-    void create(const InterfaceName& name) override {
-        take();
-        if (!interfaces.emplace(name, Interface{}).second) throw KernelFailure("make", EEXIST, "");
-        unfinished_.insert(name);
-    }
-    void finish(const InterfaceName& name) override {
-        take();
-        unfinished_.erase(name);
-    }
-    std::vector<InterfaceName> unfinished() override {
-        return {unfinished_.begin(), unfinished_.end()};
-    }
-    void remove(const InterfaceName& name) override {
-        take();
-        if (interfaces.erase(name) == 0) throw KernelFailure("remove", ENODEV, "");
-        unfinished_.erase(name);
-    }
-    void configure(const InterfaceName& name, const WireGuardDevice& from,
-                   const WireGuardDevice& to) override {
-        take();
-        EXPECT_EQ(at(name).device, from);
-        at(name).device = to;
-    }
-    void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                     const std::optional<WireGuardPeer>& to, bool say_endpoint) override {
-        take();
-        if (say_endpoint && to) said = to->endpoint;
-        replace(name, from, to);
-    }
-    void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                        const std::optional<WireGuardPeer>& to) override {
-        take();
-        replace(name, to, from);
-    }
-    void replace(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                 const std::optional<WireGuardPeer>& to) {
-        auto& peers = at(name).device.peers;
-        if (from) {
-            EXPECT_EQ(std::erase(peers, *from), 1U);
-        }
-        if (to) peers.push_back(*to);
-        std::ranges::sort(peers, {}, &WireGuardPeer::public_key);
-    }
-    void connect(const InterfaceName& name, const TunnelLink& link,
-                 const std::vector<WireGuardPeer>& /*peers*/) override {
-        take();
-        auto& interface = at(name);
-        interface.addresses = link.addresses;
-        interface.routes = link.routes;
-        interface.up = true;
-    }
-    void fit_mtu(const InterfaceName& /*name*/, const TunnelLink& /*link*/,
-                 const WireGuardPeer& /*peer*/) override {
-        take();
-    }
-    void change_routes(const InterfaceName& name, const TunnelLink& /*link*/,
-                       const std::vector<Network>& gone,
-                       const std::vector<Network>& come) override {
-        take();
-        auto& routes = at(name).routes;
-        for (const auto& route : gone) EXPECT_EQ(std::erase(routes, route), 1U);
-        routes.insert(routes.end(), come.begin(), come.end());
-        std::ranges::sort(routes);
-    }
-
-    Interface& at(const InterfaceName& name) {
-        const auto found = interfaces.find(name);
-        if (found == interfaces.end()) throw KernelFailure("find", ENODEV, "");
-        return found->second;
-    }
-
-    std::map<InterfaceName, Interface> interfaces;
-    std::optional<PeerActivity> activity;
-    std::optional<PeerEndpoint> said;  ///< the last endpoint that was to be said anyhow
-    int calls_before_failure = -1;     ///< that fail once; negative: none does
-
-  private:
-    std::set<InterfaceName> unfinished_;
-    void take() {
-        if (calls_before_failure-- == 0) throw KernelFailure("a call", EIO, "as the test wants");
-    }
-};
-
-class TunnelsTest : public GatewayFixture {
-  protected:
-    void SetUp() override {
-        GatewayFixture::SetUp();
-        open({});
-    }
-    void TearDown() override {
-        tunnels_.reset();
-        GatewayFixture::TearDown();
-    }
-
-    void open(std::vector<Tunnel> stored, const std::string& unreadable = {}) {
-        tunnels_.emplace(*gateway_, backend_, std::move(stored), [this] { return now_; });
-        tunnels_->cannot_read(unreadable);
-        tunnels_->start();
-    }
-    /// The service starts again, from what is on the disk.
-    void restart() {
-        tunnels_.reset();
-        gateway_.reset();
-        auto opened = Store::open(directory_.path());
-        auto stored = std::move(opened.state.tunnels);
-        const auto unreadable = std::move(opened.state.tunnels_unreadable);
-        gateway_ = std::make_unique<Gateway>(Configuration(), std::move(opened), firewall_,
-                                             settler_, [this] { return now_; });
-        gateway_->start(home());
-        open(std::move(stored), unreadable);
-    }
-    void expect_the_interfaces_are_the_tunnels() {
-        ASSERT_EQ(backend_.interfaces.size(), tunnels_->all().size());
-        std::vector<ProtocolPort> ports;
-        for (const auto& [name, tunnel] : tunnels_->all()) {
-            const auto link = link_of(tunnel.settings);
-            const ModelBackend::Interface wanted{device_of(tunnel.settings), link.addresses,
-                                                 link.routes, true};
-            EXPECT_EQ(backend_.at(name), wanted);
-            ports.push_back({Protocol::udp, *tunnel.settings.listen_port});
-        }
-        std::ranges::sort(ports);
-        EXPECT_EQ(gateway_->status().own_ports, ports);
-    }
-    template <typename Action>
-    static Refusal refusal_of(const Action& action) {
-        try {
-            action();
-        } catch (const Refused& refused) {
-            return refused.reason();
-        }
-        ADD_FAILURE() << "it was not refused";
-        return Refusal::busy;
-    }
-
-    ModelBackend backend_;
-    std::optional<Tunnels> tunnels_;
-};
+using TunnelsTest = TunnelsFixture;
 
 PublicKey new_key() { return PrivateKey::generate().public_key(); }
 
@@ -449,6 +285,80 @@ TEST_F(TunnelsTest, SayHowItStandsWithAPeer) {
     EXPECT_EQ(state(), "connected");
 }
 
+TEST_F(TunnelsTest, AreConfiguredAnewWithWhatIsGiven) {
+    const auto key = new_key();
+    tunnels_->create(wg0,
+                     {.addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24")},
+                      .peers = {{.public_key = key, .allowed_ips = networks({"10.8.0.0/24"})}}});
+    const auto before = tunnels_->find(wg0).settings;
+    tunnels_->configure(wg0, {.listen_port = port(51999),
+                              .addresses = std::vector{parse<InterfaceAddress>("a", "10.7.0.1/24")},
+                              .fwmark = 7});
+    auto wanted = before;
+    wanted.listen_port = port(51999);
+    wanted.addresses = {parse<InterfaceAddress>("a", "10.7.0.1/24")};
+    wanted.fwmark = 7;
+    EXPECT_EQ(tunnels_->find(wg0).settings, wanted);
+    expect_the_interfaces_are_the_tunnels();
+    EXPECT_NO_THROW(reserve({.internal = endpoint("192.168.2.2", 51820)}));
+    EXPECT_EQ(refusal_of([&] { tunnels_->configure(wg0, {.listen_port = port(51820)}); }),
+              Refusal::port_taken);
+    restart();
+    EXPECT_EQ(tunnels_->find(wg0).settings, wanted);
+}
+
+TEST_F(TunnelsTest, HaveThePeersThatAreSaidAndNoOthers) {
+    const auto stays = new_key();
+    const auto goes = new_key();
+    const auto comes = new_key();
+    const auto secret = PresharedKey::generate();
+    tunnels_->create(wg0,
+                     {.peers = {{.public_key = stays,
+                                 .preshared_key = secret,
+                                 .allowed_ips = networks({"10.8.0.0/24"})},
+                                {.public_key = goes, .allowed_ips = networks({"10.7.0.0/24"})}}});
+    // Where it is now is better than where it was said to be.
+    const auto learnt = PeerEndpoint{*TextForm<Place>::parse("192.0.2.7:1")};
+    for (auto& peer : backend_.at(wg0).device.peers) {
+        if (peer.public_key == stays) peer.endpoint = learnt;
+    }
+    tunnels_->set_peers(wg0, {{.public_key = comes, .allowed_ips = networks({"10.7.0.0/24"})},
+                              {.public_key = stays, .allowed_ips = networks({"10.6.0.0/24"})}});
+    const auto& settings = tunnels_->find(wg0).settings;
+    ASSERT_THAT(settings.peers, SizeIs(2));
+    for (const auto& peer : settings.peers) {
+        EXPECT_EQ(peer.preshared_key.has_value(), peer.public_key == stays);
+        EXPECT_EQ(peer.keepalive, Keepalive(5));
+    }
+    const auto& there = backend_.at(wg0);
+    for (const auto& peer : there.device.peers) {
+        EXPECT_EQ(peer.endpoint.has_value(), peer.public_key == stays);
+    }
+    EXPECT_EQ(there.routes, networks({"10.6.0.0/24", "10.7.0.0/24"}));
+    const auto before = tunnels_->all();
+    EXPECT_EQ(refusal_of([&] {
+                  tunnels_->set_peers(
+                      wg0, {{.public_key = comes, .allowed_ips = networks({"10.7.0.0/24"})},
+                            {.public_key = stays, .allowed_ips = networks({"10.7.0.0/24"})}});
+              }),
+              Refusal::allowed_ip_taken);
+    EXPECT_THROW(tunnels_->set_peers(wg0, {{.public_key = comes}, {.public_key = comes}}),
+                 InvalidArgument);
+    EXPECT_EQ(tunnels_->all(), before);
+}
+
+TEST_F(TunnelsTest, MoveAPeerWhosePlaceIsSaidAnew) {
+    const auto key = new_key();
+    const auto place = [](const char* text) { return parse<EndpointSetting>("e", text); };
+    tunnels_->create(wg0, {.peers = {{.public_key = key, .endpoint = place("192.0.2.1:1")}}});
+    backend_.at(wg0).device.peers[0].endpoint =
+        PeerEndpoint{*TextForm<Place>::parse("192.0.2.7:7")};
+    tunnels_->set_peers(wg0, {{.public_key = key, .endpoint = place("192.0.2.2:2")}});
+    EXPECT_EQ(to_text(backend_.at(wg0).device.peers[0].endpoint->place), "192.0.2.2:2");
+    tunnels_->set_peers(wg0, {{.public_key = key}});
+    EXPECT_FALSE(backend_.at(wg0).device.peers[0].endpoint);
+}
+
 // Whatever fails wherever: kernel, store and memory have all of a change or nothing of it.
 TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
     random_wireguard::Random random(1);
@@ -462,7 +372,7 @@ TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
         const auto interfaces = backend_.interfaces;
         backend_.calls_before_failure = static_cast<int>(random_wireguard::below(random, 5)) - 1;
         try {
-            switch (random_wireguard::below(random, 8)) {
+            switch (random_wireguard::below(random, 10)) {
                 case 0:
                     tunnels_->remove(name);
                     break;
@@ -472,6 +382,13 @@ TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
                 case 2:
                 case 3:
                     tunnels_->create(name, {});
+                    break;
+                case 4:
+                    tunnels_->configure(name, {.fwmark = random_wireguard::below(random, 9)});
+                    break;
+                case 5:
+                    tunnels_->set_peers(name, {{.public_key = key},
+                                               {.public_key = keys[0], .keepalive = Keepalive(7)}});
                     break;
                 default: {
                     std::set<Network> none;

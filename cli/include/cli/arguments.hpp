@@ -65,10 +65,34 @@ struct CreateTunnel {
     Dictionary settings;
 };
 
+struct ConfigureTunnel {
+    std::string name;
+    Dictionary settings;
+};
+
 /// From a file of wg-quick(8).
 struct ImportTunnel {
     std::string name;
     std::string file;  ///< "-": standard input
+};
+
+struct ExportPeer {
+    std::string tunnel;
+    std::string public_key;
+    Dictionary options;
+    bool qr = false;
+};
+
+struct Invite {
+    std::string tunnel;
+    Dictionary options;
+    bool qr = false;
+};
+
+/// The line is a secret, so it is no argument.
+struct Join {
+    std::string file = "-";  ///< "-": standard input
+    Dictionary options;
 };
 
 struct DeleteTunnel {
@@ -92,7 +116,8 @@ struct RemovePeer {
 
 using Command =
     std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts, Explain, Monitor,
-                 CreateTunnel, ImportTunnel, DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
+                 CreateTunnel, ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join,
+                 DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
 
 struct Invocation {
     Command command;

@@ -44,6 +44,10 @@ class Service {
     std::vector<HostRow> hosts();
     Dictionary explain(const Explain& request);
     void create_tunnel(const CreateTunnel& request);
+    void configure_tunnel(const ConfigureTunnel& request);
+    std::string export_peer(const ExportPeer& request);
+    Dictionary invite(const Invite& request);
+    Dictionary join(const std::string& line, const Dictionary& options);
     void import_tunnel(const std::string& name, const std::string& text);
     void delete_tunnel(const std::string& name);
     /// All of them, or the one of this name, with their peers.

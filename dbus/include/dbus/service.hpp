@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "core/event_loop.hpp"
-#include "core/tunnels.hpp"
+#include "core/invitations.hpp"
 
 namespace sdbus {
 class IConnection;
@@ -45,13 +45,17 @@ class Bus {
 class Service final : public EventSource {
   public:
     using ReadConfiguration = std::function<Configuration()>;
-    using ReadTunnelFile = std::function<TunnelSettings(std::string_view)>;
+    /// The files of wg-quick(8).
+    struct TunnelFiles {
+        std::function<TunnelSettings(std::string_view)> read;
+        std::function<SecretText(const TunnelSettings&)> write;
+    };
 
     /// Exports the objects; calls are answered from the event loop on. What is given by reference
-    /// must outlive the service. `read_configuration` serves Reload(), `read_tunnel_file` Import();
-    /// what they throw is the answer.
-    Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Tracer& tracer,
-            ReadConfiguration read_configuration, ReadTunnelFile read_tunnel_file);
+    /// must outlive the service. `read_configuration` serves Reload(), `tunnel_files` Import(),
+    /// Export() and Invite(); what they throw is the answer.
+    Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Invitations& invitations, Tracer& tracer,
+            ReadConfiguration read_configuration, TunnelFiles tunnel_files);
     ~Service() override;
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;

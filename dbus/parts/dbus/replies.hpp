@@ -13,6 +13,13 @@ namespace porthole::dbus {
 
 // What core answers, as D-Bus values.
 
+template <typename T>
+std::vector<std::string> to_texts(std::span<const T> values) {
+    std::vector<std::string> texts;
+    for (const auto& value : values) texts.push_back(to_text(value));
+    return texts;
+}
+
 Row to_row(const Reservation& reservation, const Hosts& hosts);
 std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts& hosts);
 /// The same of several, as an array of rows at the end of a message: for many of them that takes a

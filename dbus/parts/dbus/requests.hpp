@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/tunnels.hpp"
+#include "core/gateway.hpp"
 #include "dbus/values.hpp"
 
 namespace porthole::dbus {
@@ -47,11 +47,6 @@ struct FindCall {
     Port external_port;
 };
 
-struct CreateTunnelCall {
-    InterfaceName name;
-    TunnelSettings settings;
-};
-
 struct Page {
     std::size_t offset;
     std::size_t limit;
@@ -67,11 +62,6 @@ ReserveCall parse_reserve(const std::string& host, const std::string& protocol,
 ReserveManyCall parse_reserve_many(const std::vector<RequestRow>& rows, const Dictionary& options);
 ChangeCall parse_change(std::uint64_t id, const Dictionary& changes, const Dictionary& options);
 ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionary& options);
-CreateTunnelCall parse_create(const std::string& name, const Dictionary& settings,
-                              const Dictionary& options);
-InterfaceName parse_tunnel_name(const std::string& name, const Dictionary& options);
-PeerChanges parse_peer(const Dictionary& peer, const Dictionary& options);
-PublicKey parse_peer_key(const std::string& public_key, const Dictionary& options);
 Page parse_page(std::uint32_t offset, std::uint32_t limit);
 ListCall parse_list(const Dictionary& query, std::uint32_t offset, std::uint32_t limit);
 FindCall parse_find(const std::string& protocol, std::uint16_t external_port);

@@ -26,6 +26,20 @@ struct PeerChanges {
     std::optional<std::vector<Network>> allowed_ips = std::nullopt;  ///< sorted
 };
 
+/// What is to be set of a tunnel itself: what is not given stays.
+struct TunnelChanges {
+    std::optional<PrivateKey> private_key = std::nullopt;
+    std::optional<Port> listen_port = std::nullopt;
+    std::optional<std::vector<InterfaceAddress>> addresses = std::nullopt;
+    std::optional<std::optional<std::uint32_t>> mtu = std::nullopt;  ///< nothing: from the path
+    std::optional<std::uint32_t> fwmark = std::nullopt;
+    std::optional<RouteTable> table = std::nullopt;
+    std::optional<std::uint32_t> metric = std::nullopt;
+};
+
+/// A peer that is to be there with what is given, and with the defaults of a new one.
+PeerSettings peer_with(const PeerChanges& changes);
+
 /// How it stands with a peer.
 enum class PeerState : std::uint8_t {
     connected,    ///< there is a session
@@ -66,6 +80,12 @@ class Tunnels {
 
     /// Without a private key one is made, without a listen port one is chosen that nobody has.
     const Tunnel& create(const InterfaceName& name, TunnelSettings settings);
+    /// Makes the tunnel what is said, as a difference: sessions that can stay do, and so does the
+    /// private key or the listen port that is not given. All or nothing.
+    void replace(const InterfaceName& name, TunnelSettings settings);
+    void configure(const InterfaceName& name, const TunnelChanges& changes);
+    /// Makes these its peers, and no others. A preshared key that is not given stays.
+    void set_peers(const InterfaceName& name, const std::vector<PeerChanges>& peers);
     /// With its interface, keys and peers.
     void remove(const InterfaceName& name);
     /// Adds the peer, or makes the one of this key what is said. No other peer's session is
@@ -87,6 +107,7 @@ class Tunnels {
     void remove_what_a_crash_has_left();
     bool is_there(const InterfaceName& name);
     void bring_up(const Tunnel& tunnel);
+    void move(const Tunnel& from, const Tunnel& to, Store::Transaction& transaction);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
                 const std::optional<PeerSettings>& after, bool endpoint_given,
                 Store::Transaction& transaction);

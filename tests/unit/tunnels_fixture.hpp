@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cerrno>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "core/tunnels.hpp"
+#include "gateway_fixture.hpp"
+
+namespace porthole::support {
+
+inline InterfaceName interface(std::string_view name) {
+    return parse<InterfaceName>("interface", name);
+}
+inline const auto wg0 = interface("wg0");
+
+/// Interfaces as the kernel would have them. A call fails where a test wants it to.
+class ModelBackend : public TunnelBackend {
+  public:
+    struct Interface {
+        WireGuardDevice device;
+        std::vector<InterfaceAddress> addresses;
+        std::vector<Network> routes;
+        bool up = false;
+        bool operator==(const Interface&) const = default;
+    };
+
+    std::optional<WireGuardState> read(const InterfaceName& name) override {
+        const auto found = interfaces.find(name);
+        if (found == interfaces.end()) return std::nullopt;
+        WireGuardState state{found->second.device, {}};
+        for (const auto& peer : state.device.peers) {
+            state.activity.push_back({.public_key = peer.public_key});
+            if (activity && activity->public_key == peer.public_key) {
+                state.activity.back() = *activity;
+            }
+        }
+        return state;
+    }
+    void create(const InterfaceName& name) override {
+        take();
+        if (!interfaces.emplace(name, Interface{}).second) throw KernelFailure("make", EEXIST, "");
+        unfinished_.insert(name);
+    }
+    void finish(const InterfaceName& name) override {
+        take();
+        unfinished_.erase(name);
+    }
+    std::vector<InterfaceName> unfinished() override {
+        return {unfinished_.begin(), unfinished_.end()};
+    }
+    void remove(const InterfaceName& name) override {
+        take();
+        if (interfaces.erase(name) == 0) throw KernelFailure("remove", ENODEV, "");
+        unfinished_.erase(name);
+    }
+    void configure(const InterfaceName& name, const WireGuardDevice& from,
+                   const WireGuardDevice& to) override {
+        take();
+        EXPECT_EQ(at(name).device, from);
+        at(name).device = to;
+    }
+    void change_peer(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                     const std::optional<WireGuardPeer>& to, bool say_endpoint) override {
+        take();
+        if (say_endpoint && to) said = to->endpoint;
+        replace(name, from, to);
+    }
+    void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                        const std::optional<WireGuardPeer>& to) override {
+        take();
+        replace(name, to, from);
+    }
+    void replace(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
+                 const std::optional<WireGuardPeer>& to) {
+        auto& peers = at(name).device.peers;
+        if (from) {
+            EXPECT_EQ(std::erase(peers, *from), 1U);
+        }
+        if (to) peers.push_back(*to);
+        std::ranges::sort(peers, {}, &WireGuardPeer::public_key);
+    }
+    void connect(const InterfaceName& name, const TunnelLink& link,
+                 const std::vector<WireGuardPeer>& /*peers*/) override {
+        take();
+        auto& interface = at(name);
+        interface.addresses = link.addresses;
+        interface.routes = link.routes;
+        interface.up = true;
+    }
+    void fit_mtu(const InterfaceName& /*name*/, const TunnelLink& /*link*/,
+                 const WireGuardPeer& /*peer*/) override {
+        take();
+    }
+    void change_routes(const InterfaceName& name, const TunnelLink& /*link*/,
+                       const std::vector<Network>& gone,
+                       const std::vector<Network>& come) override {
+        take();
+        auto& routes = at(name).routes;
+        for (const auto& route : gone) EXPECT_EQ(std::erase(routes, route), 1U);
+        routes.insert(routes.end(), come.begin(), come.end());
+        std::ranges::sort(routes);
+    }
+
+    Interface& at(const InterfaceName& name) {
+        const auto found = interfaces.find(name);
+        if (found == interfaces.end()) throw KernelFailure("find", ENODEV, "");
+        return found->second;
+    }
+
+    std::map<InterfaceName, Interface> interfaces;
+    std::optional<PeerActivity> activity;
+    std::optional<PeerEndpoint> said;  ///< the last endpoint that was to be said anyhow
+    int calls_before_failure = -1;     ///< that fail once; negative: none does
+
+  private:
+    std::set<InterfaceName> unfinished_;
+    void take() {
+        if (calls_before_failure-- == 0) throw KernelFailure("a call", EIO, "as the test wants");
+    }
+};
+
+/// Tunnels of a gateway at home, with interfaces that a test can look at.
+class TunnelsFixture : public GatewayFixture {
+  protected:
+    void SetUp() override {
+        GatewayFixture::SetUp();
+        open({});
+    }
+    void TearDown() override {
+        tunnels_.reset();
+        GatewayFixture::TearDown();
+    }
+
+    void open(std::vector<Tunnel> stored, const std::string& unreadable = {}) {
+        tunnels_.emplace(*gateway_, backend_, std::move(stored), [this] { return now_; });
+        tunnels_->cannot_read(unreadable);
+        tunnels_->start();
+    }
+    /// The service starts again, from what is on the disk.
+    void restart() {
+        tunnels_.reset();
+        gateway_.reset();
+        auto opened = Store::open(directory_.path());
+        auto stored = std::move(opened.state.tunnels);
+        const auto unreadable = std::move(opened.state.tunnels_unreadable);
+        gateway_ = std::make_unique<Gateway>(Configuration(), std::move(opened), firewall_,
+                                             settler_, [this] { return now_; });
+        gateway_->start(home());
+        open(std::move(stored), unreadable);
+    }
+    void expect_the_interfaces_are_the_tunnels() {
+        ASSERT_EQ(backend_.interfaces.size(), tunnels_->all().size());
+        std::vector<ProtocolPort> ports;
+        for (const auto& [name, tunnel] : tunnels_->all()) {
+            const auto link = link_of(tunnel.settings);
+            const ModelBackend::Interface wanted{device_of(tunnel.settings), link.addresses,
+                                                 link.routes, true};
+            EXPECT_EQ(backend_.at(name), wanted);
+            ports.push_back({Protocol::udp, *tunnel.settings.listen_port});
+        }
+        std::ranges::sort(ports);
+        EXPECT_EQ(gateway_->status().own_ports, ports);
+    }
+    template <typename Action>
+    static Refusal refusal_of(const Action& action) {
+        try {
+            action();
+        } catch (const Refused& refused) {
+            return refused.reason();
+        }
+        ADD_FAILURE() << "it was not refused";
+        return Refusal::busy;
+    }
+
+    ModelBackend backend_;
+    std::optional<Tunnels> tunnels_;
+};
+
+}  // namespace porthole::support
