@@ -118,7 +118,7 @@ class Runner {
 
     void operator()(const ExportPeer& command) {
         const auto text = service_.export_peer(command);
-        show({{"configuration", text}}, command.qr ? qr_code(text) : text);
+        show({{"configuration", text}}, drawn(text, command.qr));
         fmt::print(err_, "note: only the peer has its PrivateKey, which belongs to [Interface]\n");
     }
 
@@ -133,7 +133,7 @@ class Runner {
             return;
         }
         const auto text = answer.at("configuration").get<std::string>();
-        show(to_json(answer), command.qr ? qr_code(text) : text);
+        show(to_json(answer), drawn(text, command.qr));
     }
 
     void operator()(const Join& command) {
@@ -193,6 +193,17 @@ class Runner {
         auto array = Json::array();
         for (const auto& tunnel : tunnels) array.push_back(to_json(tunnel));
         show({{"tunnels", array}}, tunnel_text(tunnels, std::time(nullptr)));
+    }
+
+    /// The text itself where it does not fit: nobody has another copy of its keys.
+    std::string drawn(const std::string& text, bool qr) {
+        if (!qr || json_) return text;
+        try {
+            return qr_code(text);
+        } catch (const std::runtime_error& error) {
+            fmt::print(err_, "note: {}\n", error.what());
+            return text;
+        }
     }
 
     static Json event(const char* name, std::uint64_t generation) {

@@ -45,10 +45,13 @@ std::optional<std::vector<Network>> networks(Reader& reader, const char* key) {
 }
 
 OtherSide read_other_side(Reader& reader) {
-    return {
-        .endpoint = reader.parsed<EndpointSetting>("endpoint"),
-        .allowed_ips = networks(reader, "allowed-ips"),
-        .dns = reader.value<std::vector<std::string>>("dns").value_or(std::vector<std::string>())};
+    OtherSide side{.endpoint = reader.parsed<EndpointSetting>("endpoint"),
+                   .allowed_ips = networks(reader, "allowed-ips")};
+    for (const auto& entry :
+         reader.parsed_list<DnsEntry>("dns").value_or(std::vector<DnsEntry>())) {
+        side.dns.push_back(entry.text());
+    }
+    return side;
 }
 
 PeerChanges read_peer(const Dictionary& peer) {

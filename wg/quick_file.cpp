@@ -84,16 +84,6 @@ Network allowed_ip_from(Text value) {
     throw InvalidArgument("AllowedIPs", value, "networks like \"192.168.2.0/24\"");
 }
 
-// What goes into somebody's resolver configuration is an address or a domain.
-std::string dns_from(Text value) {
-    const auto is_of_a_name = [](char c) {
-        return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') ||
-               Text(".-_:").find(c) != Text::npos;
-    };
-    if (!value.empty() && std::ranges::all_of(value, is_of_a_name)) return std::string(value);
-    throw InvalidArgument("DNS", value, "addresses of servers and search domains");
-}
-
 // A peer's key comes in any of its lines.
 struct UnfinishedPeer {
     unsigned line = 0;  // of its section
@@ -201,7 +191,9 @@ class Reader {
             return true;
         }
         if (name == "dns") {
-            split(value, ',', [this](Text each) { settings_.dns.push_back(dns_from(each)); });
+            split(value, ',', [this](Text each) {
+                settings_.dns.push_back(parse<DnsEntry>("DNS", each).text());
+            });
             return true;
         }
         for (const Text command : {"PreUp", "PostUp", "PreDown", "PostDown"}) {

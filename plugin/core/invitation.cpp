@@ -44,6 +44,19 @@ std::string hexadecimal(const std::array<std::uint8_t, Size>& bytes) {
     return text;
 }
 
+// Bytes beyond ASCII, and '%', as in RFC 3986 section 2.1.
+std::string escaped(std::string_view text) {
+    std::string result;
+    for (const char c : text) {
+        if (c >= ' ' && c < 127 && c != '%') {
+            result += c;
+        } else {
+            result += '%' + hexadecimal(std::array{static_cast<std::uint8_t>(c)});
+        }
+    }
+    return result;
+}
+
 template <typename T>
 std::string joined(const std::vector<T>& values) {
     std::string text;
@@ -58,7 +71,8 @@ std::string line(std::string_view word, std::string_view value) {
 std::string text_of(const Ticket& ticket) {
     return line("nonce", hexadecimal(ticket.nonce)) +
            line("until", std::to_string(ticket.until.time_since_epoch().count())) +
-           line("addresses", joined(ticket.addresses)) + line("name", to_text(ticket.name));
+           line("addresses", joined(ticket.addresses)) +
+           line("name", escaped(to_text(ticket.name)));
 }
 
 std::string text_of(const Site& site) {
@@ -126,6 +140,11 @@ SecretText payload_of(std::string_view prefix, std::string_view text) {
 class Reader {
   public:
     explicit Reader(std::string_view payload) {
+        // What is wrong with a value repeats it: to a terminal, and over a bus that wants UTF-8.
+        if (!std::ranges::all_of(payload,
+                                 [](char c) { return c == '\n' || (c >= ' ' && c < 127); })) {
+            refuse("it cannot be understood");
+        }
         while (!payload.empty()) {
             const auto end = payload.find('\n');
             const auto each = payload.substr(0, end);
@@ -174,6 +193,18 @@ class Reader {
         }
         return value;
     }
+    Comment name(std::string_view word) {
+        std::string name;
+        auto rest = text(word);
+        while (!rest.empty()) {
+            const auto size = std::min<std::size_t>(rest[0] == '%' ? 3 : 1, rest.size());
+            name += size == 1 ? rest[0] : byte_of(rest.substr(1, size - 1));
+            rest.remove_prefix(size);
+        }
+        auto value = TextForm<Comment>::parse(name);
+        if (!value) refuse("it cannot be understood");
+        return *std::move(value);
+    }
     Time time(std::string_view word) {
         const auto digits = text(word);
         std::uint32_t seconds = 0;
@@ -186,6 +217,15 @@ class Reader {
     }
 
   private:
+    static char byte_of(std::string_view digits) {
+        unsigned value = 0;
+        const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value, 16);
+        if (error != std::errc() || digits.size() != 2 || end != digits.end()) {
+            refuse("it cannot be understood");
+        }
+        return static_cast<char>(value);
+    }
+
     std::map<std::string_view, std::string_view> values_;
 };
 
@@ -193,7 +233,7 @@ Ticket read_ticket(Reader& reader) {
     return {.nonce = reader.bytes<sizeof(Ticket::nonce)>("nonce"),
             .until = reader.time("until"),
             .addresses = reader.list<InterfaceAddress>("addresses"),
-            .name = parse<Comment>("name", reader.text("name"))};
+            .name = reader.name("name")};
 }
 
 Site read_site(Reader& reader) {

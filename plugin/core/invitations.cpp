@@ -105,39 +105,56 @@ std::vector<Network> Invitations::lan_networks() const {
                     gateway_.perimeter().scope.ipv6_nat_sources);
 }
 
-std::vector<InterfaceAddress> Invitations::place_for(const Guest& guest,
-                                                     const Tunnel& tunnel) const {
-    if (guest.addresses && !guest.addresses->empty()) return *guest.addresses;
-    if (tunnel.settings.addresses.empty()) {
-        throw InvalidArgument("addresses is missing: tunnel " + to_text(tunnel.name) +
-                              " has no network of its own to take one from");
-    }
+// Of the tunnel's own networks: what is the gateway's, offered, or a part that a peer has.
+std::vector<Network> Invitations::taken_in(const Tunnel& tunnel, const Network& network) const {
     std::vector<Network> taken;
     for (const auto& peer : tunnel.settings.peers) {
-        std::ranges::copy_if(peer.allowed_ips, std::back_inserter(taken), [](const auto& network) {
-            return network.prefix_length() != 0;  // where the rest goes
+        std::ranges::copy_if(peer.allowed_ips, std::back_inserter(taken), [&](const auto& each) {
+            const bool is_host = each == host_network(each.address());
+            return network.contains(each) && (is_host || each != network);
         });
     }
     for (const auto& [address, length] : tunnel.settings.addresses) {
-        taken.push_back(host_network(address));
+        if (network.contains(address)) taken.push_back(host_network(address));
     }
     for (const auto& [address, until] : offered_) {
-        if (until >= clock_()) taken.push_back(host_network(address));
+        if (until >= clock_() && network.contains(address)) taken.push_back(host_network(address));
+    }
+    sort_unique(taken);
+    return taken;
+}
+
+void Invitations::require_free(const InterfaceAddress& place, const Tunnel& tunnel) const {
+    const auto network = *Network::around(place.address, place.prefix_length);
+    for (const auto& taken : taken_in(tunnel, network)) {
+        if (!taken.contains(place.address)) continue;
+        throw InvalidArgument("addresses", to_text(place),
+                              "one that nobody has in tunnel " + to_text(tunnel.name) + ", where " +
+                                  to_text(taken) + " is somebody's");
+    }
+}
+
+std::vector<InterfaceAddress> Invitations::place_for(const Guest& guest,
+                                                     const Tunnel& tunnel) const {
+    if (guest.addresses && !guest.addresses->empty()) {
+        for (const auto& place : *guest.addresses) require_free(place, tunnel);
+        return *guest.addresses;
+    }
+    if (tunnel.settings.addresses.empty()) {
+        throw InvalidArgument("addresses is missing: tunnel " + to_text(tunnel.name) +
+                              " has no network of its own to take one from; expected " +
+                              std::string(TextForm<InterfaceAddress>::allowed));
     }
     std::vector<InterfaceAddress> places;
     for (const auto& [own, length] : tunnel.settings.addresses) {
         const auto network = *Network::around(own, length);
         const bool has_broadcast = own.family() == Family::ipv4 && length < 31;
-        std::vector<Network> within;
-        std::ranges::copy_if(taken, std::back_inserter(within), [&](const auto& each) {
-            return network.contains(each) && each != network;
-        });
-        sort_unique(within);
-        // In the order of their addresses: whatever overlaps the candidate moves it behind itself.
-        auto candidate = has_broadcast ? next(network.address()) : network.address();
-        if (own.family() == Family::ipv6) candidate = next(network.address());  // anycast, RFC 4291
-        for (const auto& each : within) {
-            if (each.contains(candidate)) candidate = next(each.last());
+        // The first one is the network's own, or of any router in it (RFC 4291 section 2.6.1).
+        const bool first_is_nobodys = has_broadcast || own.family() == Family::ipv6;
+        auto candidate = first_is_nobodys ? next(network.address()) : network.address();
+        // In the order of their addresses: whatever has the candidate moves it behind itself.
+        for (const auto& taken : taken_in(tunnel, network)) {
+            if (taken.contains(candidate)) candidate = next(taken.last());
         }
         const bool free =
             network.contains(candidate) && !(has_broadcast && candidate == network.last());
@@ -226,13 +243,15 @@ void Invitations::require_in_time(const Ticket& ticket) const {
         fmt::gmtime(ticket.until)));
 }
 
-// Hosts would take those of the other side for their neighbours.
-void Invitations::require_apart(const std::vector<Network>& networks) const {
-    for (const auto& own : lan_networks()) {
+// Hosts would take those of the other side for their neighbours, and routes would contradict each
+// other.
+void Invitations::require_apart(const std::vector<Network>& networks,
+                                const std::vector<Network>& own) {
+    for (const auto& each : own) {
         for (const auto& theirs : networks) {
-            if (!own.contains(theirs) && !theirs.contains(own)) continue;
+            if (!each.contains(theirs) && !theirs.contains(each)) continue;
             throw InvalidArgument("invalid line: network " + to_text(theirs) +
-                                  " of the other side overlaps " + to_text(own) +
+                                  " of the other side overlaps " + to_text(each) +
                                   " of this one; expected networks that are apart");
         }
     }
@@ -256,15 +275,24 @@ Joined Invitations::take(const Invitation& invitation, const std::optional<Inter
                          const OwnSite& site) {
     const auto& [theirs, preshared_key, ticket] = invitation;
     require_in_time(ticket);
-    require_apart(theirs.networks);
-    for (const auto& [own, tunnel] : tunnels_.all()) {
+    auto own = lan_networks();
+    for (const auto& [other, tunnel] : tunnels_.all()) {
+        if (tunnel.settings.private_key->public_key() == theirs.key) {
+            throw InvalidArgument("invalid line: it is an invitation of tunnel " + to_text(other) +
+                                  " of this gateway; expected one of another gateway");
+        }
         const auto& peers = tunnel.settings.peers;
         const auto known =
             std::ranges::lower_bound(peers, theirs.key, {}, &PeerSettings::public_key);
-        if (known == peers.end() || known->public_key != theirs.key) continue;
-        throw Refused(Refusal::tunnel_exists,
-                      "tunnel " + to_text(own) + " has the gateway that invites as a peer already");
+        if (known != peers.end() && known->public_key == theirs.key) {
+            throw Refused(
+                Refusal::tunnel_exists,
+                "tunnel " + to_text(other) + " has the gateway that invites as a peer already");
+        }
+        own = together(std::move(own), networks_of(tunnel.settings.addresses));
     }
+    require_apart(theirs.networks, own);
+    require_apart(networks_of(ticket.addresses), own);
     if (!theirs.endpoint && !own_endpoint(site.endpoint, {.listen_port = Port::constant<1>()})) {
         require_endpoint();
     }
@@ -303,8 +331,20 @@ Joined Invitations::take(const Answer& answer) {
                               to_text(name));
     }
     require_in_time(answer.ticket);
-    require_apart(answer.site.networks);
-    if (!answer.site.endpoint && !own_endpoint({}, tunnel.settings)) require_endpoint();
+    const auto& peers = tunnel.settings.peers;
+    const auto known =
+        std::ranges::lower_bound(peers, answer.site.key, {}, &PeerSettings::public_key);
+    if (known != peers.end() && known->public_key == answer.site.key) {
+        // Whoever has the line can name any key: it makes a peer, and changes none.
+        if (known->preshared_key == preshared_key) return {name, answer.site.key, std::nullopt};
+        throw InvalidArgument("invalid line: tunnel " + to_text(name) + " has the peer " +
+                              to_text(answer.site.key) +
+                              " already, by another way; expected the answer of a new one");
+    }
+    auto own = together(lan_networks(), host_networks(tunnel.settings.addresses));
+    for (const auto& peer : peers) own = together(std::move(own), peer.allowed_ips);
+    std::erase_if(own, [](const auto& each) { return each.prefix_length() == 0; });
+    require_apart(answer.site.networks, own);
     PeerChanges peer{
         .public_key = answer.site.key,
         .name = answer.ticket.name,

@@ -301,35 +301,43 @@ void Tunnels::replace(const InterfaceName& name, TunnelSettings settings) {
     Tunnel changed{name, std::move(settings)};
     require_consistent(device_of(changed.settings));
     for (const auto& peer : changed.settings.peers) require_no_loop(changed.settings, peer);
-    auto transaction = gateway_.store().begin();
-    transaction.write(changed);
-    move(tunnel, changed, transaction);
+    try {
+        hold_ports(&changed);  // a change of the gateway's, with a transaction of its own
+        move(tunnel, changed);
+    } catch (...) {
+        hold_what_is_there();
+        throw;
+    }
     tunnel = std::move(changed);
     failures_.erase(name);
     hold_what_is_there();
 }
 
-// The kernel's part, and the commit between what can be taken back and what cannot.
-void Tunnels::move(const Tunnel& from, const Tunnel& to, Store::Transaction& transaction) {
+// In the kernel and in the store.
+void Tunnels::move(const Tunnel& from, const Tunnel& to) {
     const auto& name = from.name;
+    auto transaction = gateway_.store().begin();
+    transaction.write(to);
     const auto state = backend_.read(name);
     const auto actual = state ? state->device : WireGuardDevice{};
     const auto wanted = continued(from.settings, actual, to.settings);
+    bool made = false;
     try {
-        hold_ports(&to);
-        if (!state) backend_.create(name);
+        if (!state) {
+            backend_.create(name);
+            made = true;
+        }
         backend_.configure(name, actual, wanted);
         backend_.connect(name, link_of(to.settings), wanted.peers);
         transaction.commit();
     } catch (...) {
         take_back(name, [&] {
+            if (made) return backend_.remove(name);
             const auto now = backend_.read(name);
-            if (!state && now) return backend_.remove(name);
-            if (!now) return;
+            if (!state || !now) return;
             backend_.configure(name, now->device, actual);
             backend_.connect(name, link_of(from.settings), actual.peers);
         });
-        hold_what_is_there();
         throw;
     }
     take_back(name, [&] { backend_.finish(name); });

@@ -85,6 +85,15 @@ std::string TextForm<InterfaceAddress>::format(const InterfaceAddress& address) 
     return to_text(address.address) + '/' + std::to_string(address.prefix_length);
 }
 
+// It goes into a file for wg-quick(8), and into somebody's resolver configuration.
+std::optional<DnsEntry> TextForm<DnsEntry>::parse(std::string_view text) {
+    const bool is_plain = std::ranges::all_of(text, [](char c) {
+        return is_alphanumeric(c) || std::string_view(".-_:").find(c) != std::string_view::npos;
+    });
+    if (text.empty() || text.size() > longest_name || !is_plain) return std::nullopt;
+    return DnsEntry(text);
+}
+
 std::optional<RouteTable> TextForm<RouteTable>::parse(std::string_view text) {
     if (text == "auto") return RouteTable{};
     if (text == "off") return RouteTable{RouteTable::Choice::off};

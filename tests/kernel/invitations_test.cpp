@@ -85,10 +85,12 @@ TEST_F(InvitationsTest, RefuseWhatCannotWork) {
     EXPECT_THAT(refused(a, {"tunnel", "export", "wg0", key_of(b)}), HasSubstr("NoSuchPeer"));
     EXPECT_THAT(refused(a, {"tunnel", "join"}, "hello"),
                 AllOf(HasSubstr("InvalidArgument"), HasSubstr("does not begin like one")));
-    // Of its own network: hosts behind both would not know who is where.
     const auto line = done(a, {"tunnel", "invite", "wg0", "--gateway"})["line"].get<std::string>();
     EXPECT_THAT(refused(a, {"tunnel", "join"}, line),
-                AllOf(HasSubstr("InvalidArgument"), HasSubstr("192.168.2.0/24")));
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("of tunnel wg0")));
+    // Hosts would take each other for somebody else.
+    EXPECT_THAT(refused(b, {"tunnel", "join"}, line),
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("10.9.0.0/24")));
 }
 
 TEST_F(InvitationsTest, LeaveSessionsAloneWhereATunnelIsConfigured) {

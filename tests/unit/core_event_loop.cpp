@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <ctime>
 #include <functional>
+#include <thread>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -144,13 +145,21 @@ TEST_F(EventLoopTest, SleepsOnceItHasLingered) {
     EXPECT_EQ(lingering.dispatched, 0);
 }
 
+// Who wakes us finds us awake: nobody has spent its time on it.
 TEST_F(EventLoopTest, DoesNotSleepWhileItLingers) {
     Source lingering({.linger = 1h}, [] {});
-    Source ready({.descriptor = ready_.get(), .events = POLLIN}, [&] { loop_.stop(); });
+    Source late({.descriptor = silent_.get(), .events = POLLIN}, [&] { loop_.stop(); });
     loop_.add(lingering);
-    loop_.add(ready);
+    loop_.add(late);
+    const auto begin = processor_time();
+    const std::jthread other([this] {
+        std::this_thread::sleep_for(50ms);
+        const std::uint64_t one = 1;
+        EXPECT_EQ(::write(silent_.get(), &one, sizeof one), ssize_t{sizeof one});
+    });
     loop_.run();
-    EXPECT_EQ(ready.dispatched, 1);
+    EXPECT_EQ(late.dispatched, 1);
+    EXPECT_GT(processor_time() - begin, 1ms);
 }
 
 TEST_F(EventLoopTest, TellsASourceThatItsPeerHungUp) {

@@ -23,7 +23,7 @@ Ticket some_ticket() {
             .until = Time(std::chrono::seconds(1'800'000'000)),
             .addresses = {text<InterfaceAddress>("10.9.0.2/24"),
                           text<InterfaceAddress>("fd00:9::2/64")},
-            .name = text<Comment>("branch office = 2")};
+            .name = text<Comment>("Zweigstelle 2 = 100 % B\xC3\xBCro")};
 }
 
 Site some_site() {

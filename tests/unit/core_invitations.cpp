@@ -129,7 +129,9 @@ TEST_F(InvitationsTest, ConnectWithAGatewayThatAnswers) {
     const auto before = peers();
     (void)join(answer);
     EXPECT_EQ(peers(), before);
-    EXPECT_EQ(refusal_of([&] { (void)join(answer_of(line.view(), branch())); }),
+    auto late = branch();
+    late.networks = {text<Network>("192.168.78.0/24")};
+    EXPECT_EQ(refusal_of([&] { (void)join(answer_of(line.view(), late)); }),
               Refusal::allowed_ip_taken);
 }
 
@@ -189,20 +191,100 @@ TEST_F(InvitationsTest, RefuseLinesThatAreNotForThem) {
     EXPECT_EQ(refusal_of([&] { (void)join(encode(stranger)); }), Refusal::no_such_tunnel);
     now_ += Invitations::usual_lifetime + std::chrono::seconds(1);
     refused(answer_of(line.view(), branch()), "could be taken until");
-    // Its own.
-    now_ -= std::chrono::hours(1);
-    EXPECT_THAT([&] { (void)join(line.view()); },
-                ThrowsMessage<InvalidArgument>(HasSubstr("overlaps")));
-    EXPECT_THAT(tunnels_->all(), SizeIs(1));
 }
 
 TEST_F(InvitationsTest, NeedAWayToOneOfTheTwo) {
     create();
-    const auto line = invite_gateway();
     auto nowhere = branch();
     nowhere.endpoint.reset();
-    (void)join(answer_of(line.view(), nowhere));  // it comes to us
+    (void)join(answer_of(invite_gateway().view(), nowhere));  // it comes to us
     EXPECT_FALSE(peers()[0].endpoint);
+
+    // Behind another NAT, nobody knows where this one is.
+    auto behind_nat = home();
+    for (auto& address : behind_nat.addresses) {
+        if (to_text(address.address) == "203.0.113.2") {
+            address.address = text<Address>("10.99.0.2");
+        }
+    }
+    gateway_->interfaces_changed(behind_nat);
+    const auto needs_a_way = ThrowsMessage<InvalidArgument>(HasSubstr("endpoint is missing"));
+    EXPECT_THAT([&] { invitations_->invite(wg0, {}, {}); }, needs_a_way);
+    const auto line = invite_gateway("other");
+    EXPECT_FALSE(parse_invitation(line.view()).site.endpoint);
+    auto other = branch();
+    other.networks = {text<Network>("192.168.78.0/24")};
+    (void)join(answer_of(line.view(), other));  // we come to it
+    Invitation nowhere_either{.site = {.key = branch().key},
+                              .preshared_key = PresharedKey::generate(),
+                              .ticket = {.until = now_ + std::chrono::hours(1)}};
+    EXPECT_THAT([&] { (void)join(encode(nowhere_either).view()); }, needs_a_way);
+    EXPECT_THAT(tunnels_->all(), SizeIs(1));
+    // Unless somebody says it.
+    (void)invitations_->join(encode(nowhere_either).view(), std::nullopt,
+                             {.endpoint = text<EndpointSetting>("gw.example.net:51821")});
+    EXPECT_THAT(tunnels_->all(), SizeIs(2));
+}
+
+TEST_F(InvitationsTest, GiveNobodyThePlaceOfAnother) {
+    tunnels_->create(wg0, {.addresses = {text<InterfaceAddress>("10.9.0.1/32")}});
+    EXPECT_EQ(refusal_of([&] { invitations_->invite(wg0, {}, {}); }), Refusal::limit_exceeded);
+    tunnels_->configure(wg0, {.addresses = std::vector{text<InterfaceAddress>("10.9.0.1/24")}});
+    const auto invite = [this](std::string_view address) {
+        return [this, address] {
+            invitations_->invite(wg0, {.addresses = std::vector{text<InterfaceAddress>(address)}},
+                                 {});
+        };
+    };
+    const auto taken = ThrowsMessage<InvalidArgument>(HasSubstr("that nobody has in tunnel wg0"));
+    EXPECT_THAT(invite("10.9.0.1/24"), taken);
+    EXPECT_NO_THROW(invite("10.9.0.7/24")());
+    EXPECT_THAT(invite("10.9.0.7/24"), taken);
+    EXPECT_NO_THROW(invite_gateway());
+    EXPECT_THAT(invite("10.9.0.2/24"), taken);
+}
+
+TEST_F(InvitationsTest, ChangeNoPeerThatIsThere) {
+    create();
+    const auto victim = branch();
+    tunnels_->set_peer(wg0, {.public_key = victim.key, .endpoint = victim.endpoint});
+    auto site = branch();
+    site.key = victim.key;
+    const auto before = peers();
+    EXPECT_THAT([&] { (void)join(answer_of(invite_gateway().view(), site)); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("has the peer " + to_text(victim.key))));
+    EXPECT_EQ(peers(), before);
+    // What has been set since stays.
+    const auto line = answer_of(invite_gateway().view(), branch());
+    const auto peer = join(line).peer;
+    tunnels_->set_peer(wg0, {.public_key = peer, .name = text<Comment>("renamed")});
+    const auto changed = peers();
+    (void)join(line);
+    EXPECT_EQ(peers(), changed);
+    // Part of another's network would be another's.
+    auto part = branch();
+    part.networks = {text<Network>("192.168.77.128/25")};
+    EXPECT_THAT([&] { (void)join(answer_of(invite_gateway().view(), part)); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("192.168.77.128/25")));
+}
+
+TEST_F(InvitationsTest, MakeNoSecondInterfaceInANetwork) {
+    create();
+    const Invitation invitation{.site = {.key = branch().key,
+                                         .endpoint = branch().endpoint,
+                                         .networks = {text<Network>("192.168.77.0/24")}},
+                                .preshared_key = PresharedKey::generate(),
+                                .ticket = {.until = now_ + std::chrono::hours(1),
+                                           .addresses = {text<InterfaceAddress>("10.9.0.2/24")}}};
+    EXPECT_THAT([&] { (void)join(encode(invitation).view()); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("10.9.0.0/24 of the other side")));
+    auto lan = invitation;
+    lan.ticket.addresses = {text<InterfaceAddress>("192.168.2.9/28")};
+    EXPECT_THAT([&] { (void)join(encode(lan).view()); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("192.168.2.0/28 of the other side")));
+    EXPECT_THAT([&] { (void)join(invite_gateway().view()); },
+                ThrowsMessage<InvalidArgument>(HasSubstr("an invitation of tunnel wg0")));
+    EXPECT_THAT(tunnels_->all(), SizeIs(1));
 }
 
 }  // namespace

@@ -67,7 +67,10 @@ class Invitations {
     [[nodiscard]] std::vector<Network> lan_networks() const;
     [[nodiscard]] std::vector<InterfaceAddress> place_for(const Guest& guest,
                                                           const Tunnel& tunnel) const;
-    void require_apart(const std::vector<Network>& networks) const;
+    [[nodiscard]] std::vector<Network> taken_in(const Tunnel& tunnel, const Network& network) const;
+    void require_free(const InterfaceAddress& place, const Tunnel& tunnel) const;
+    static void require_apart(const std::vector<Network>& networks,
+                              const std::vector<Network>& own);
     void require_in_time(const Ticket& ticket) const;
     Joined take(const Invitation& invitation, const std::optional<InterfaceName>& name,
                 const OwnSite& site);

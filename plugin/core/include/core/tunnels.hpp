@@ -107,7 +107,7 @@ class Tunnels {
     void remove_what_a_crash_has_left();
     bool is_there(const InterfaceName& name);
     void bring_up(const Tunnel& tunnel);
-    void move(const Tunnel& from, const Tunnel& to, Store::Transaction& transaction);
+    void move(const Tunnel& from, const Tunnel& to);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
                 const std::optional<PeerSettings>& after, bool endpoint_given,
                 Store::Transaction& transaction);

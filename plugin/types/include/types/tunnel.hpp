@@ -35,6 +35,18 @@ struct RouteTable {
     bool operator==(const RouteTable&) const = default;
 };
 
+/// The address of a name server, or a search domain.
+class DnsEntry {
+  public:
+    [[nodiscard]] const std::string& text() const { return text_; }
+    auto operator<=>(const DnsEntry&) const = default;
+
+  private:
+    friend struct TextForm<DnsEntry>;
+    explicit DnsEntry(std::string_view text) : text_(text) {}
+    std::string text_;
+};
+
 /// What the MTU of a tunnel can be, in bytes (wg_setup() in the kernel's device.c).
 constexpr std::uint32_t least_mtu = 576;
 constexpr std::uint32_t most_mtu = 65455;
@@ -77,6 +89,13 @@ struct TextForm<InterfaceAddress> {
         "an address like \"10.9.0.1/24\"; without a prefix length, of one host";
     static std::optional<InterfaceAddress> parse(std::string_view text);
     static std::string format(const InterfaceAddress& address);
+};
+
+template <>
+struct TextForm<DnsEntry> {
+    static constexpr std::string_view allowed = "addresses of servers and search domains";
+    static std::optional<DnsEntry> parse(std::string_view text);
+    static std::string format(const DnsEntry& entry) { return entry.text(); }
 };
 
 template <>
