@@ -106,7 +106,9 @@ TEST_F(InvitationsTest, LeaveSessionsAloneWhereATunnelIsConfigured) {
     done(a, {"tunnel", "configure", "wg0", "--listen-port", "51999"});
     EXPECT_EQ(tunnel(a)["listen-port"], 51999);
     EXPECT_THAT(lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "listen-port"}), "51999\n");
-    EXPECT_TRUE(sites_connect());  // the other side follows
+    // The other gateway drops what comes from where it has not sent to.
+    done(b, {"tunnel", "peer", "set", "wg0", key_of(a), "--endpoint", "203.0.113.1:51999"});
+    EXPECT_TRUE(sites_connect());
     done(a, {"reserve", std::string(lab::address::a1), "udp", "51820"});
     EXPECT_THAT(refused(a, {"tunnel", "configure", "wg0", "--listen-port", "51820"}),
                 AllOf(HasSubstr("PortTaken"), HasSubstr("192.168.2.2")));
