@@ -40,6 +40,7 @@ constexpr std::array migrations{
     "ALTER TABLE reservation ADD COLUMN ipv6_addresses TEXT;",    // the same; with spaces between
     "ALTER TABLE reservation ADD COLUMN external_address TEXT;",  // NULL: any
     StoredTunnels::schema,
+    "ALTER TABLE peer ADD COLUMN learnt_endpoint TEXT;",  // NULL: it is where it was said to be
 };
 
 Port stored_port(std::int64_t value) {
@@ -297,8 +298,14 @@ void Store::Transaction::remove_tunnel(const InterfaceName& name) {
     store_.database_->tunnels().remove(name);
 }
 
-void Store::Transaction::write(const InterfaceName& tunnel, const PeerSettings& peer) {
-    store_.database_->tunnels().write_peer(tunnel, peer);
+void Store::Transaction::write(const InterfaceName& tunnel, const PeerSettings& peer,
+                               const std::optional<Place>& learnt) {
+    store_.database_->tunnels().write_peer(tunnel, peer, learnt);
+}
+
+void Store::Transaction::write_learnt(const InterfaceName& tunnel, const PublicKey& peer,
+                                      const std::optional<Place>& learnt) {
+    store_.database_->tunnels().write_learnt(tunnel, peer, learnt);
 }
 
 void Store::Transaction::remove_peer(const InterfaceName& tunnel, const PublicKey& peer) {

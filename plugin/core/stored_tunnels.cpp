@@ -81,6 +81,9 @@ std::vector<Tunnel> StoredTunnels::load() {
             peer.endpoint = stored_if_any<EndpointSetting>("endpoint", peers.text(4));
             peer.keepalive = Keepalive(stored_number<std::uint16_t>("keepalive", peers.integer(5)));
             peer.allowed_ips = stored_list<Network>("allowed_ips", peers.text(6));
+            if (const auto learnt = stored_if_any<Place>("learnt_endpoint", peers.text(7))) {
+                tunnel.learnt.emplace(key, *learnt);
+            }
             settings.peers.push_back(std::move(peer));
         }
         std::ranges::sort(settings.peers, {}, &PeerSettings::public_key);
@@ -107,7 +110,9 @@ void StoredTunnels::write(const Tunnel& tunnel) {
         .bind(8, to_text(settings.table))
         .bind(9, std::int64_t{settings.metric})
         .run();
-    for (const auto& peer : settings.peers) write_peer(tunnel.name, peer);
+    for (const auto& peer : settings.peers) {
+        write_peer(tunnel.name, peer, learnt_place(tunnel, peer.public_key));
+    }
 }
 
 void StoredTunnels::remove(const InterfaceName& name) {
@@ -115,12 +120,13 @@ void StoredTunnels::remove(const InterfaceName& name) {
     Statement(database_, "DELETE FROM peer WHERE tunnel = ?").bind(1, to_text(name)).run();
 }
 
-void StoredTunnels::write_peer(const InterfaceName& tunnel, const PeerSettings& peer) {
+void StoredTunnels::write_peer(const InterfaceName& tunnel, const PeerSettings& peer,
+                               const std::optional<Place>& learnt) {
     Vault::Sealed key;
     if (peer.preshared_key) {
         key = vault_.seal(peer.preshared_key->bytes(), preshared_key_of(tunnel, peer.public_key));
     }
-    Statement(database_, "INSERT OR REPLACE INTO peer VALUES (?,?,?,?,?,?,?)")
+    Statement(database_, "INSERT OR REPLACE INTO peer VALUES (?,?,?,?,?,?,?,?)")
         .bind(1, to_text(tunnel))
         .bind(2, to_text(peer.public_key))
         .bind(3, to_text(peer.name))
@@ -128,6 +134,16 @@ void StoredTunnels::write_peer(const InterfaceName& tunnel, const PeerSettings& 
         .bind(5, peer.endpoint)
         .bind(6, std::int64_t{peer.keepalive.count()})
         .bind(7, peer.allowed_ips)
+        .bind(8, learnt)
+        .run();
+}
+
+void StoredTunnels::write_learnt(const InterfaceName& tunnel, const PublicKey& peer,
+                                 const std::optional<Place>& learnt) {
+    Statement(database_, "UPDATE peer SET learnt_endpoint = ? WHERE tunnel = ? AND public_key = ?")
+        .bind(1, learnt)
+        .bind(2, to_text(tunnel))
+        .bind(3, to_text(peer))
         .run();
 }
 

@@ -16,7 +16,10 @@ class StoredTunnels {
     [[nodiscard]] std::vector<Tunnel> load();
     void write(const Tunnel& tunnel);
     void remove(const InterfaceName& name);
-    void write_peer(const InterfaceName& tunnel, const PeerSettings& peer);
+    void write_peer(const InterfaceName& tunnel, const PeerSettings& peer,
+                    const std::optional<Place>& learnt);
+    void write_learnt(const InterfaceName& tunnel, const PublicKey& peer,
+                      const std::optional<Place>& learnt);
     void remove_peer(const InterfaceName& tunnel, const PublicKey& peer);
 
     /// What makes the tables.

@@ -32,20 +32,41 @@ WireGuardDevice with_learnt_endpoints(WireGuardDevice wanted, const WireGuardDev
     return wanted;
 }
 
+// Where peers were last is better than where they were said to be, too.
+WireGuardDevice with_stored_endpoints(WireGuardDevice device, const Tunnel& tunnel) {
+    for (auto& peer : device.peers) {
+        if (const auto learnt = learnt_place(tunnel, peer.public_key)) {
+            peer.endpoint = PeerEndpoint{*learnt};
+        }
+    }
+    return device;
+}
+
+const PeerSettings* peer_in(const TunnelSettings& settings, const PublicKey& key) {
+    const auto found = std::ranges::lower_bound(settings.peers, key, {}, &PeerSettings::public_key);
+    return found != settings.peers.end() && found->public_key == key ? &*found : nullptr;
+}
+
+// Whether nobody has said that the peer is somewhere else.
+bool is_placed_alike(const TunnelSettings& before, const TunnelSettings& after,
+                     const PublicKey& key) {
+    const auto* old = peer_in(before, key);
+    const auto* now = peer_in(after, key);
+    return old != nullptr && now != nullptr && old->endpoint == now->endpoint;
+}
+
 // The same of peers whose place is to be what it was to be `before`. Until a name is resolved,
 // where its peer is is the best guess.
 WireGuardDevice continued(const TunnelSettings& before, const WireGuardDevice& actual,
-                          const TunnelSettings& after) {
-    auto device = device_of(after);
+                          const Tunnel& after) {
+    auto device = with_stored_endpoints(device_of(after.settings), after);
     const auto learnt = with_learnt_endpoints(device, actual);
     for (std::size_t i = 0; i < device.peers.size(); ++i) {
-        const auto& wanted = after.peers[i];
-        const auto known = std::ranges::lower_bound(before.peers, wanted.public_key, {},
-                                                    &PeerSettings::public_key);
-        const bool stays = known != before.peers.end() && known->public_key == wanted.public_key &&
-                           known->endpoint == wanted.endpoint;
+        const auto& wanted = after.settings.peers[i];
         const bool named = wanted.endpoint && std::holds_alternative<NamedPlace>(*wanted.endpoint);
-        if (stays || named) device.peers[i].endpoint = learnt.peers[i].endpoint;
+        if (named || is_placed_alike(before, after.settings, wanted.public_key)) {
+            device.peers[i].endpoint = learnt.peers[i].endpoint;
+        }
     }
     return device;
 }
@@ -103,13 +124,12 @@ PeerSettings changed(PeerSettings peer, const PeerChanges& changes) {
     return peer;
 }
 
-PeerState state_of(const WireGuardPeer& peer, const PeerActivity& activity, Time now) {
+PeerState state_of(const WireGuardPeer& peer,
+                   const std::optional<std::chrono::nanoseconds>& handshake_age) {
     constexpr std::chrono::seconds life_of_a_session{180};  // REJECT_AFTER_TIME of the protocol
-    const bool had_one = activity.last_handshake.time_since_epoch().count() != 0;
-    // A clock that was set back makes handshakes of the future.
-    if (had_one && now - activity.last_handshake < life_of_a_session) return PeerState::connected;
+    if (handshake_age && *handshake_age < life_of_a_session) return PeerState::connected;
     if (peer.endpoint && peer.keepalive.count() != 0) return PeerState::handshaking;
-    return had_one ? PeerState::stale : PeerState::unseen;
+    return handshake_age ? PeerState::stale : PeerState::unseen;
 }
 
 // The same as require_consistent() does, of one peer among others that are consistent.
@@ -198,8 +218,8 @@ TunnelLink link_of(const TunnelSettings& settings, const std::optional<PeerSetti
 TunnelLink link_of(const TunnelSettings& settings) { return link_of(settings, settings.peers); }
 
 Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored,
-                 Gateway::Clock clock)
-    : gateway_(gateway), backend_(backend), clock_(std::move(clock)) {
+                 Gateway::Clock clock, MonotonicClock monotonic)
+    : gateway_(gateway), backend_(backend), handshakes_(std::move(clock), std::move(monotonic)) {
     for (auto& tunnel : stored) tunnels_.emplace(tunnel.name, std::move(tunnel));
 }
 
@@ -239,7 +259,8 @@ void Tunnels::bring_up(const Tunnel& tunnel) {
         backend_.create(name);
         actual.emplace();
     }
-    const auto wanted = with_learnt_endpoints(device_of(tunnel.settings), actual->device);
+    const auto wanted = with_learnt_endpoints(
+        with_stored_endpoints(device_of(tunnel.settings), tunnel), actual->device);
     backend_.configure(name, actual->device, wanted);
     backend_.connect(name, link_of(tunnel.settings), wanted.peers);
     backend_.finish(name);
@@ -288,6 +309,7 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
         throw;
     }
     take_back(name, [&] { backend_.finish(name); });
+    versions_[name] = ++version_;
     return tunnels_.emplace(name, tunnel).first->second;
 }
 
@@ -298,7 +320,10 @@ void Tunnels::replace(const InterfaceName& name, TunnelSettings settings) {
     if (!settings.listen_port) settings.listen_port = before.listen_port;
     if (settings.listen_port != before.listen_port) require_free(*settings.listen_port);
     std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
-    Tunnel changed{name, std::move(settings)};
+    Tunnel changed{name, std::move(settings), tunnel.learnt};
+    std::erase_if(changed.learnt, [&](const auto& each) {
+        return !is_placed_alike(before, changed.settings, each.first);
+    });
     require_consistent(device_of(changed.settings));
     for (const auto& peer : changed.settings.peers) require_no_loop(changed.settings, peer);
     try {
@@ -308,8 +333,14 @@ void Tunnels::replace(const InterfaceName& name, TunnelSettings settings) {
         hold_what_is_there();
         throw;
     }
+    for (const auto& peer : before.peers) {
+        if (peer_in(changed.settings, peer.public_key) == nullptr) {
+            handshakes_.forget(name, peer.public_key);
+        }
+    }
     tunnel = std::move(changed);
     failures_.erase(name);
+    versions_[name] = ++version_;
     hold_what_is_there();
 }
 
@@ -320,7 +351,7 @@ void Tunnels::move(const Tunnel& from, const Tunnel& to) {
     transaction.write(to);
     const auto state = backend_.read(name);
     const auto actual = state ? state->device : WireGuardDevice{};
-    const auto wanted = continued(from.settings, actual, to.settings);
+    const auto wanted = continued(from.settings, actual, to);
     bool made = false;
     try {
         if (!state) {
@@ -385,6 +416,8 @@ void Tunnels::remove(const InterfaceName& name) {
     }
     tunnels_.erase(name);
     failures_.erase(name);
+    handshakes_.forget(name);
+    versions_[name] = ++version_;
     hold_what_is_there();
 }
 
@@ -398,13 +431,17 @@ void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
     require_no_loop(tunnel.settings, peer);
     const auto before = is_there ? std::optional(*place) : std::nullopt;
     auto transaction = gateway_.store().begin();
-    transaction.write(name, peer);
-    change(tunnel, before, peer, changes.endpoint.has_value(), transaction);
+    const bool endpoint_given = changes.endpoint.has_value();
+    transaction.write(name, peer,
+                      endpoint_given ? std::nullopt : learnt_place(tunnel, peer.public_key));
+    change(tunnel, before, peer, endpoint_given, transaction);
     if (is_there) {
         *place = peer;
     } else {
         peers.insert(place, peer);
     }
+    if (endpoint_given) tunnel.learnt.erase(peer.public_key);
+    versions_[name] = ++version_;
 }
 
 void Tunnels::remove_peer(const InterfaceName& name, const PublicKey& key) {
@@ -419,6 +456,36 @@ void Tunnels::remove_peer(const InterfaceName& name, const PublicKey& key) {
     transaction.remove_peer(name, key);
     change(tunnel, *place, std::nullopt, false, transaction);
     peers.erase(place);
+    tunnel.learnt.erase(key);
+    handshakes_.forget(name, key);
+    versions_[name] = ++version_;
+}
+
+void Tunnels::move_peer(const InterfaceName& name, const PublicKey& key, const Place& place) {
+    const auto& settings = find(name).settings;
+    const auto peer = std::ranges::find(settings.peers, key, &PeerSettings::public_key);
+    if (peer == settings.peers.end()) return;
+    const auto from = peer_of(*peer);
+    auto to = from;
+    to.endpoint = PeerEndpoint{place};
+    backend_.change_peer(name, from, to, true);
+    fit_mtu(name, link_of(settings, std::nullopt), to);
+}
+
+void Tunnels::remember(const std::vector<LearntEndpoint>& learnt) {
+    auto transaction = gateway_.store().begin();
+    for (const auto& [tunnel, peer, place] : learnt) transaction.write_learnt(tunnel, peer, place);
+    transaction.commit();
+    for (const auto& [tunnel, peer, place] : learnt) {
+        auto& known = tunnels_.at(tunnel).learnt;
+        known.erase(peer);
+        if (place) known.emplace(peer, *place);
+    }
+}
+
+std::uint64_t Tunnels::version(const InterfaceName& name) const {
+    const auto found = versions_.find(name);
+    return found == versions_.end() ? 0 : found->second;
 }
 
 // In a time that does not depend on how many peers there are.
@@ -452,9 +519,13 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
         take_back(name, [&] { backend_.take_peer_back(name, old_peer, new_peer); });
         throw;
     }
-    if (!new_peer || !new_peer->endpoint) return;
+    if (new_peer && new_peer->endpoint) fit_mtu(name, link, *new_peer);
+}
+
+void Tunnels::fit_mtu(const InterfaceName& name, const TunnelLink& link,
+                      const WireGuardPeer& peer) {
     try {
-        backend_.fit_mtu(name, link, *new_peer);
+        backend_.fit_mtu(name, link, peer);
     } catch (const Error& error) {
         log::error("mtu-failed", "{} may have too large an MTU: {}", to_text(name), error.what());
     }
@@ -467,13 +538,15 @@ const Tunnel& Tunnels::find(const InterfaceName& name) const {
 }
 
 std::vector<PeerView> Tunnels::peers(const InterfaceName& name) {
-    const auto& settings = find(name).settings;
+    const auto& tunnel = find(name);
+    const auto& settings = tunnel.settings;
     const auto state = backend_.read(name).value_or(WireGuardState{});
     const auto& actual = state.device.peers;
     std::vector<PeerView> views;
     views.reserve(settings.peers.size());
     for (const auto& peer : settings.peers) {
         auto& view = views.emplace_back(PeerView{.settings = peer, .endpoint = {}});
+        view.learnt = learnt_place(tunnel, peer.public_key);
         const auto seen =
             std::ranges::lower_bound(actual, peer.public_key, {}, &WireGuardPeer::public_key);
         if (seen == actual.end() || seen->public_key != peer.public_key) continue;
@@ -482,7 +555,8 @@ std::vector<PeerView> Tunnels::peers(const InterfaceName& name) {
         view.last_handshake = activity.last_handshake;
         view.received_bytes = activity.received_bytes;
         view.sent_bytes = activity.sent_bytes;
-        view.state = state_of(*seen, activity, clock_());
+        view.handshake_age = handshakes_.age(name, activity);
+        view.state = state_of(*seen, view.handshake_age);
     }
     return views;
 }
@@ -502,15 +576,6 @@ std::vector<std::string> Tunnels::warnings() const {
     if (!cannot_read_.empty()) lines.push_back("no stored tunnel is up: " + cannot_read_);
     for (const auto& [name, failure] : failures_) {
         lines.push_back("tunnel " + to_text(name) + " is not up: " + failure);
-    }
-    for (const auto& [name, tunnel] : tunnels_) {
-        for (const auto& peer : tunnel.settings.peers) {
-            const auto* place = peer.endpoint ? std::get_if<NamedPlace>(&*peer.endpoint) : nullptr;
-            if (place == nullptr) continue;
-            lines.push_back("tunnel " + to_text(name) + " does not look for peer " +
-                            to_text(peer.public_key) + " at " + to_text(EndpointSetting(*place)) +
-                            ": this version resolves no names, give it an address");
-        }
     }
     return lines;
 }

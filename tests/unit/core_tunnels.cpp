@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <cerrno>
 #include <filesystem>
-#include <map>
-#include <set>
 
 #include "core/secret_file.hpp"
 #include "random_wireguard.hpp"
@@ -15,19 +12,9 @@ using namespace support;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Pair;
 using testing::SizeIs;
 
 using TunnelsTest = TunnelsFixture;
-
-PublicKey new_key() { return PrivateKey::generate().public_key(); }
-
-std::vector<Network> networks(std::initializer_list<std::string_view> texts) {
-    std::vector<Network> result;
-    for (const auto text : texts) result.push_back(parse<Network>("network", text));
-    std::ranges::sort(result);
-    return result;
-}
 
 TEST_F(TunnelsTest, HaveKeyAndPortMadeForThem) {
     const auto& tunnel = tunnels_->create(wg0, {});
@@ -157,8 +144,6 @@ TEST_F(TunnelsTest, KeepTheirSessionWhenAPeerGetsANameForItsAddress) {
     tunnels_->set_peer(
         wg0, {.public_key = key, .endpoint = parse<EndpointSetting>("e", "gw.example.net:51820")});
     EXPECT_TRUE(backend_.at(wg0).device.peers[0].endpoint);
-    EXPECT_THAT(tunnels_->warnings(),
-                testing::ElementsAre(HasSubstr("at gw.example.net:51820: this version")));
 }
 
 TEST_F(TunnelsTest, KeepEndpointsThatWereLearntWhenTheServiceStarts) {
@@ -274,15 +259,37 @@ TEST_F(TunnelsTest, SayHowItStandsWithAPeer) {
     tunnels_->set_peer(
         wg0, {.public_key = key, .endpoint = parse<EndpointSetting>("e", "192.0.2.1:51820")});
     EXPECT_EQ(state(), "handshaking");
+    pass(std::chrono::seconds(100));
     backend_.activity = PeerActivity{key, now_ - std::chrono::seconds(100), 1, 2};
     EXPECT_EQ(state(), "connected");
     EXPECT_EQ(tunnels_->peers(wg0)[0].sent_bytes, 2);
-    backend_.activity->last_handshake -= std::chrono::seconds(100);
+    pass(std::chrono::seconds(100));
     EXPECT_EQ(state(), "handshaking");
     tunnels_->set_peer(wg0, {.public_key = key, .keepalive = Keepalive(0)});
     EXPECT_EQ(state(), "stale");
-    backend_.activity->last_handshake = now_ + std::chrono::hours(1);  // the clock was set back
-    EXPECT_EQ(state(), "connected");
+}
+
+TEST_F(TunnelsTest, TellTheAgeOfAHandshakeWhateverBecomesOfTheClock) {
+    tunnels_->create(wg0, {});
+    const auto key = new_key();
+    tunnels_->set_peer(wg0, {.public_key = key});
+    const auto age = [&] { return tunnels_->peers(wg0)[0].handshake_age; };
+    EXPECT_EQ(age(), std::nullopt);
+    pass(std::chrono::seconds(10));
+    backend_.activity = PeerActivity{key, now_ - std::chrono::seconds(7), 1, 2};
+    EXPECT_EQ(age(), std::chrono::seconds(7));
+    now_ -= std::chrono::hours(1);
+    EXPECT_EQ(age(), std::chrono::seconds(7));
+    now_ += std::chrono::hours(2);
+    pass(std::chrono::seconds(10));
+    EXPECT_EQ(age(), std::chrono::seconds(17));
+    // Set again, behind a handshake that was not seen yet.
+    backend_.activity->last_handshake = now_;
+    now_ += std::chrono::hours(2);
+    pass(std::chrono::seconds(5));
+    EXPECT_EQ(age(), std::chrono::seconds(5));
+    backend_.activity->last_handshake = now_ + std::chrono::hours(1);
+    EXPECT_EQ(age(), std::chrono::seconds(0));
 }
 
 TEST_F(TunnelsTest, AreConfiguredAnewWithWhatIsGiven) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cerrno>
-#include <filesystem>
 #include <map>
 #include <set>
 
@@ -66,18 +65,26 @@ class ModelBackend : public TunnelBackend {
                      const std::optional<WireGuardPeer>& to, bool say_endpoint) override {
         take();
         if (say_endpoint && to) said = to->endpoint;
-        replace(name, from, to);
+        replace(name, from, to, say_endpoint);
     }
     void take_peer_back(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
                         const std::optional<WireGuardPeer>& to) override {
         take();
-        replace(name, to, from);
+        replace(name, to, from, false);
     }
+    /// A peer keeps the endpoint that it has got unless it gets another one.
     void replace(const InterfaceName& name, const std::optional<WireGuardPeer>& from,
-                 const std::optional<WireGuardPeer>& to) {
+                 std::optional<WireGuardPeer> to, bool say_endpoint) {
         auto& peers = at(name).device.peers;
         if (from) {
-            EXPECT_EQ(std::erase(peers, *from), 1U);
+            const auto there =
+                std::ranges::find(peers, from->public_key, &WireGuardPeer::public_key);
+            ASSERT_NE(there, peers.end());
+            if (to && !say_endpoint && to->endpoint == from->endpoint)
+                to->endpoint = there->endpoint;
+            there->endpoint = from->endpoint;
+            EXPECT_EQ(*there, *from);
+            peers.erase(there);
         }
         if (to) peers.push_back(*to);
         std::ranges::sort(peers, {}, &WireGuardPeer::public_key);
@@ -122,7 +129,7 @@ class ModelBackend : public TunnelBackend {
     }
 };
 
-/// Tunnels of a gateway at home, with interfaces that a test can look at.
+/// Tunnels on such a gateway, whose clocks go as the test wants.
 class TunnelsFixture : public GatewayFixture {
   protected:
     void SetUp() override {
@@ -135,9 +142,19 @@ class TunnelsFixture : public GatewayFixture {
     }
 
     void open(std::vector<Tunnel> stored, const std::string& unreadable = {}) {
-        tunnels_.emplace(*gateway_, backend_, std::move(stored), [this] { return now_; });
+        tunnels_.emplace(
+            *gateway_, backend_, std::move(stored), [this] { return now_; },
+            [this] { return monotonic_; });
         tunnels_->cannot_read(unreadable);
         tunnels_->start();
+    }
+    /// Both clocks go on.
+    void pass(std::chrono::nanoseconds time) {
+        monotonic_ += time;
+        part_of_a_second_ += time;
+        const auto whole = std::chrono::floor<std::chrono::seconds>(part_of_a_second_);
+        now_ += whole;
+        part_of_a_second_ -= whole;
     }
     /// The service starts again, from what is on the disk.
     void restart() {
@@ -176,7 +193,18 @@ class TunnelsFixture : public GatewayFixture {
     }
 
     ModelBackend backend_;
+    std::chrono::steady_clock::time_point monotonic_{std::chrono::hours(1)};
+    std::chrono::nanoseconds part_of_a_second_{0};
     std::optional<Tunnels> tunnels_;
 };
+
+inline PublicKey new_key() { return PrivateKey::generate().public_key(); }
+
+inline std::vector<Network> networks(std::initializer_list<std::string_view> texts) {
+    std::vector<Network> result;
+    for (const auto text : texts) result.push_back(parse<Network>("network", text));
+    std::ranges::sort(result);
+    return result;
+}
 
 }  // namespace porthole::support

@@ -51,7 +51,12 @@ class Store {
         void write(const ReservationDifference& difference, std::uint64_t generation);
         void write(const Tunnel& tunnel);
         void remove_tunnel(const InterfaceName& name);
-        void write(const InterfaceName& tunnel, const PeerSettings& peer);
+        /// `learnt`: where it was last, if it was elsewhere than it was said to be.
+        void write(const InterfaceName& tunnel, const PeerSettings& peer,
+                   const std::optional<Place>& learnt);
+        /// The same of a peer that is stored.
+        void write_learnt(const InterfaceName& tunnel, const PublicKey& peer,
+                          const std::optional<Place>& learnt);
         void remove_peer(const InterfaceName& tunnel, const PublicKey& peer);
         /// When it returns, the changes survive a power cut.
         void commit();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <map>
+
 #include "types/interfaces.hpp"
 #include "types/tunnel.hpp"
 
@@ -9,8 +11,14 @@ namespace porthole {
 /// A WireGuard interface of the gateway, as somebody wants it.
 struct Tunnel {
     InterfaceName name;
-    TunnelSettings settings;  ///< its peers are sorted by key
+    TunnelSettings settings;                 ///< its peers are sorted by key
+    std::map<PublicKey, Place> learnt = {};  ///< where peers were last that were elsewhere
     bool operator==(const Tunnel&) const = default;
 };
+
+inline std::optional<Place> learnt_place(const Tunnel& tunnel, const PublicKey& peer) {
+    const auto found = tunnel.learnt.find(peer);
+    return found == tunnel.learnt.end() ? std::nullopt : std::optional(found->second);
+}
 
 }  // namespace porthole

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/gateway.hpp"
+#include "core/handshakes.hpp"
 #include "core/tunnel.hpp"
 #include "core/tunnel_backend.hpp"
 
@@ -53,11 +54,20 @@ std::string to_text(PeerState state);
 /// A peer as it was set, and as the kernel sees it.
 struct PeerView {
     PeerSettings settings;
-    std::optional<Place> endpoint;                                     ///< that the kernel sends to
-    std::chrono::sys_time<std::chrono::nanoseconds> last_handshake{};  ///< 0: never
+    std::optional<Place> endpoint;               ///< that the kernel sends to
+    std::optional<Place> learnt = std::nullopt;  ///< where it was last, as it is stored
+    std::chrono::sys_time<std::chrono::nanoseconds> last_handshake{};      ///< 0: never
+    std::optional<std::chrono::nanoseconds> handshake_age = std::nullopt;  ///< nothing: never
     std::uint64_t received_bytes = 0;
     std::uint64_t sent_bytes = 0;
     PeerState state = PeerState::unseen;
+};
+
+/// Where a peer was last; nothing: where it was said to be.
+struct LearntEndpoint {
+    InterfaceName tunnel;
+    PublicKey peer;
+    std::optional<Place> place;
 };
 
 /// The use cases of the gateway's own tunnels.
@@ -69,7 +79,7 @@ class Tunnels {
   public:
     /// `gateway` has been started.
     Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored,
-            Gateway::Clock clock);
+            Gateway::Clock clock, MonotonicClock monotonic = std::chrono::steady_clock::now);
 
     /// There are more, but they cannot be read.
     void cannot_read(std::string reason) { cannot_read_ = std::move(reason); }
@@ -92,6 +102,11 @@ class Tunnels {
     /// disturbed.
     void set_peer(const InterfaceName& name, const PeerChanges& changes);
     void remove_peer(const InterfaceName& name, const PublicKey& key);
+    /// Has the kernel send to this peer there from now on; what was set of it stays.
+    void move_peer(const InterfaceName& name, const PublicKey& key, const Place& place);
+    /// Stores where these peers, which must be there, are: that is where they are looked for when
+    /// their interfaces are made anew, until somebody sets an endpoint.
+    void remember(const std::vector<LearntEndpoint>& learnt);
 
     [[nodiscard]] const std::map<InterfaceName, Tunnel>& all() const { return tunnels_; }
     /// Throws Refused (no_such_tunnel).
@@ -102,6 +117,10 @@ class Tunnels {
     [[nodiscard]] bool is_up(const InterfaceName& name) const { return !failures_.contains(name); }
     /// One line for every tunnel that is not up.
     [[nodiscard]] std::vector<std::string> warnings() const;
+    /// Another one after every change by create(), remove(), set_peer() and remove_peer().
+    [[nodiscard]] std::uint64_t version() const { return version_; }
+    /// The version of its last change; 0: none since the start.
+    [[nodiscard]] std::uint64_t version(const InterfaceName& name) const;
 
   private:
     void remove_what_a_crash_has_left();
@@ -111,6 +130,7 @@ class Tunnels {
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
                 const std::optional<PeerSettings>& after, bool endpoint_given,
                 Store::Transaction& transaction);
+    void fit_mtu(const InterfaceName& name, const TunnelLink& link, const WireGuardPeer& peer);
     void require_free(Port port) const;
     [[nodiscard]] Port free_port() const;
     void hold_ports(const Tunnel* also);
@@ -118,8 +138,10 @@ class Tunnels {
 
     Gateway& gateway_;
     TunnelBackend& backend_;
-    Gateway::Clock clock_;
+    Handshakes handshakes_;
     std::map<InterfaceName, Tunnel> tunnels_;
+    std::map<InterfaceName, std::uint64_t> versions_;
+    std::uint64_t version_ = 0;
     std::map<InterfaceName, std::string> failures_;
     std::string cannot_read_;
 };
