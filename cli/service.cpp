@@ -138,6 +138,9 @@ class Service::TunnelProxy final
             if (page.empty() || rows.size() >= total) return rows;
         }
     }
+
+  private:
+    void onPeersChanged() override {}  // whoever asks once does not wait for others
 };
 
 Service::~Service() = default;

@@ -93,18 +93,18 @@ class Service::Adaptor final
   public:
     using org::porthole::Gateway1::Hosts_adaptor::emitChanged;
 
-    Adaptor(sdbus::IConnection& connection, Gateway& gateway, Tunnels& tunnels,
-            Invitations& invitations, Tracer& tracer, ReadConfiguration read_configuration,
-            TunnelFiles tunnel_files)
+    Adaptor(sdbus::IConnection& connection, const UseCases& use_cases,
+            ReadConfiguration read_configuration, TunnelFiles tunnel_files)
         : AdaptorInterfaces(connection, object_path),
-          gateway_(gateway),
-          tunnels_(tunnels),
-          invitations_(invitations),
-          tracer_(tracer),
+          gateway_(use_cases.gateway),
+          tunnels_(use_cases.tunnels),
+          invitations_(use_cases.invitations),
+          peers_(use_cases.peers),
+          tracer_(use_cases.tracer),
           read_configuration_(std::move(read_configuration)),
           tunnel_files_(std::move(tunnel_files)),
           authorization_(connection),
-          tunnel_objects_(connection, tunnels, invitations, tunnel_files_.write,
+          tunnel_objects_(connection, tunnels_, invitations_, peers_, tunnel_files_.write,
                           authorization_.admission()) {
         registerAdaptor();
         tunnel_objects_.follow();
@@ -136,6 +136,9 @@ class Service::Adaptor final
         if (std::exchange(wans_, wans) == wans) return;
         getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Diagnostics", {"Wans"});
     }
+
+    /// Emits Tunnel.PeersChanged; when the next one is due that waits.
+    std::optional<Clock::time_point> announce_peers() { return tunnel_objects_.announce(); }
 
     /// Sends the answers that have waited for flows to be settled and need not any more.
     void answer_settled() {
@@ -292,6 +295,7 @@ class Service::Adaptor final
         read(std::move(result), [this] {
             auto status = gateway_.status();
             for (auto& line : tunnels_.warnings()) status.warnings.push_back(std::move(line));
+            for (auto& line : peers_.warnings()) status.warnings.push_back(std::move(line));
             return to_dictionary(status);
         });
     }
@@ -396,6 +400,7 @@ class Service::Adaptor final
     Gateway& gateway_;
     Tunnels& tunnels_;
     Invitations& invitations_;
+    PeerWatch& peers_;
     Tracer& tracer_;
     ReadConfiguration read_configuration_;
     TunnelFiles tunnel_files_;
@@ -406,12 +411,12 @@ class Service::Adaptor final
     std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
-Service::Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Invitations& invitations,
-                 Tracer& tracer, ReadConfiguration read_configuration, TunnelFiles tunnel_files)
+Service::Service(Bus& bus, const UseCases& use_cases, ReadConfiguration read_configuration,
+                 TunnelFiles tunnel_files)
     : bus_(bus),
-      gateway_(gateway),
-      adaptor_(std::make_unique<Adaptor>(bus.connection(), gateway, tunnels, invitations, tracer,
-                                         std::move(read_configuration), std::move(tunnel_files))) {}
+      gateway_(use_cases.gateway),
+      adaptor_(std::make_unique<Adaptor>(bus.connection(), use_cases, std::move(read_configuration),
+                                         std::move(tunnel_files))) {}
 
 Service::~Service() = default;
 
@@ -440,6 +445,7 @@ Interest Service::prepare() {
         announce_changes();
         adaptor_->announce_wans();
         announce_hosts();
+        const auto next_peer_announcement = adaptor_->announce_peers();
         for (const auto& conflict : gateway_.conflicts().take_news()) {
             const auto row = to_row(conflict);
             conflict.state == ConflictState::open ? adaptor_->emitDetected(row)
@@ -459,6 +465,7 @@ Interest Service::prepare() {
         if (hosts_version_ != gateway_.hosts_version()) {
             at_most(next_host_announcement_ - Clock::now());
         }
+        if (next_peer_announcement) at_most(*next_peer_announcement - Clock::now());
         if (!gateway_.journal().empty()) at_most(next_announcement_ - Clock::now());
         return interest;
     } catch (const sdbus::Error& error) {

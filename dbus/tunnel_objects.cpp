@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tunnel_objects.hpp"
 
+#include <algorithm>
+
 #include "dbus/answers.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
@@ -9,6 +11,12 @@
 #include "dbus/tunnel_requests.hpp"
 
 namespace porthole::dbus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds announcement_interval{1};
+
+}  // namespace
 
 sdbus::ObjectPath tunnel_path(const InterfaceName& name) {
     return std::string(object_path) + "/tunnel/" + escaped(to_text(name));
@@ -32,7 +40,18 @@ class TunnelObjects::Adaptor final
     Adaptor(Adaptor&&) = delete;
     Adaptor& operator=(Adaptor&&) = delete;
 
-    void announce() { emitPropertiesChangedSignal(INTERFACE_NAME); }
+    void announce_settings() { emitPropertiesChangedSignal(INTERFACE_NAME); }
+
+    std::optional<Clock::time_point> announce() {
+        const auto version = objects_.peers_.version(name_);
+        if (version == announced_) return std::nullopt;
+        const auto now = Clock::now();
+        if (now < next_announcement_) return next_announcement_;
+        announced_ = version;
+        next_announcement_ = now + announcement_interval;
+        emitPeersChanged();
+        return std::nullopt;
+    }
 
   private:
     using Tunnel_adaptor = org::porthole::Gateway1::Tunnel_adaptor;
@@ -57,7 +76,7 @@ class TunnelObjects::Adaptor final
     void Configure(sdbus::Result<>&& result, Dictionary settings, Dictionary options) override {
         change(std::move(result), [=, name = name_, &objects = objects_] {
             objects.tunnels_.configure(name, parse_configure(settings, options));
-            objects.announce(name);
+            objects.announce_settings(name);
             return std::tuple();
         });
     }
@@ -127,23 +146,26 @@ class TunnelObjects::Adaptor final
     InterfaceName name_;
     TunnelObjects& objects_;
     Tunnels& tunnels_;
+    std::uint64_t announced_ = objects_.peers_.version(name_);
+    Clock::time_point next_announcement_;  ///< not before this
 };
 
 TunnelObjects::TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels,
-                             Invitations& invitations, WriteTunnelFile write_tunnel_file,
-                             Admission& admission)
+                             Invitations& invitations, PeerWatch& peers,
+                             WriteTunnelFile write_tunnel_file, Admission& admission)
     : connection_(connection),
       tunnels_(tunnels),
       invitations_(invitations),
+      peers_(peers),
       write_tunnel_file_(std::move(write_tunnel_file)),
       admission_(admission) {}
 
 TunnelObjects::~TunnelObjects() = default;
 
 // It may have gone while the call waited for its sender's rights.
-void TunnelObjects::announce(const InterfaceName& name) {
+void TunnelObjects::announce_settings(const InterfaceName& name) {
     const auto adaptor = adaptors_.find(name);
-    if (adaptor != adaptors_.end()) adaptor->second->announce();
+    if (adaptor != adaptors_.end()) adaptor->second->announce_settings();
 }
 
 void TunnelObjects::follow() {
@@ -156,6 +178,15 @@ void TunnelObjects::follow() {
         if (adaptors_.contains(name)) continue;
         adaptors_.emplace(name, std::make_unique<Adaptor>(name, *this));
     }
+}
+
+std::optional<Clock::time_point> TunnelObjects::announce() {
+    std::optional<Clock::time_point> next;
+    for (const auto& [name, adaptor] : adaptors_) {
+        const auto due = adaptor->announce();
+        if (due) next = std::min(next.value_or(*due), *due);
+    }
+    return next;
 }
 
 }  // namespace porthole::dbus

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include <sdbus-c++/Types.h>
 
 #include "core/invitations.hpp"
+#include "core/peer_watch.hpp"
 #include "dbus/authorization.hpp"
 
 namespace porthole::dbus {
@@ -21,7 +24,7 @@ class TunnelObjects {
     using WriteTunnelFile = std::function<SecretText(const TunnelSettings&)>;
 
     TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels, Invitations& invitations,
-                  WriteTunnelFile write_tunnel_file, Admission& admission);
+                  PeerWatch& peers, WriteTunnelFile write_tunnel_file, Admission& admission);
     ~TunnelObjects();
     TunnelObjects(const TunnelObjects&) = delete;
     TunnelObjects& operator=(const TunnelObjects&) = delete;
@@ -29,16 +32,20 @@ class TunnelObjects {
     TunnelObjects& operator=(TunnelObjects&&) = delete;
 
     /// Announces what was configured of a tunnel.
-    void announce(const InterfaceName& name);
+    void announce_settings(const InterfaceName& name);
     /// Makes objects for tunnels that have come, takes away those of tunnels that have gone, and
     /// announces both.
     void follow();
+    /// Emits PeersChanged for tunnels whose peers have changed, of each at most once a second; when
+    /// the next one is due that waits.
+    std::optional<std::chrono::steady_clock::time_point> announce();
 
   private:
     class Adaptor;
     sdbus::IConnection& connection_;
     Tunnels& tunnels_;
     Invitations& invitations_;
+    PeerWatch& peers_;
     WriteTunnelFile write_tunnel_file_;
     Admission& admission_;
     std::map<InterfaceName, std::unique_ptr<Adaptor>> adaptors_;

@@ -11,6 +11,7 @@
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "core/log.hpp"
+#include "core/peer_watch.hpp"
 #include "core/store.hpp"
 #include "dbus/service.hpp"
 #include "memory.hpp"
@@ -21,6 +22,8 @@
 #include "nft/flow_watch.hpp"
 #include "nft/kernel_tracer.hpp"
 #include "options.hpp"
+#include "peer_source.hpp"
+#include "resolver/ares_resolver.hpp"
 #include "sources.hpp"
 #include "wg/kernel_tunnels.hpp"
 #include "wg/quick_file.hpp"
@@ -71,10 +74,12 @@ void run(const Options& options) {
         tunnels.cannot_read(unreadable);
     }
     tunnels.start();
+    resolver::AresResolver names;
+    PeerWatch peers(tunnels, names);
 
     nft::KernelTracer tracer;
     Invitations invitations(tunnels, gateway, now);
-    dbus::Service service(bus, gateway, tunnels, invitations, tracer, read,
+    dbus::Service service(bus, {gateway, tunnels, invitations, peers, tracer}, read,
                           {wg::parse_quick_file, wg::format_quick_file});
     InterfaceSource interfaces(monitor, reader, gateway);
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
@@ -85,6 +90,7 @@ void run(const Options& options) {
     ClaimSource claims(gateway);
     HostSource hosts(gateway, now);
     LookSource looks(gateway);
+    PeerSource peer_source(peers, names);
     ForwardingSource forwarding(gateway);
     std::optional<WatchSource> seen;
     if (watch) seen.emplace(*watch, gateway);
@@ -110,6 +116,7 @@ void run(const Options& options) {
     loop.add(memory);
     loop.add(expiry);
     loop.add(service);
+    loop.add(peer_source);
 
     service.request_name();
     log::info("ready", "{} reservations are in force", gateway.reservations().size());

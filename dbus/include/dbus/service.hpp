@@ -9,6 +9,7 @@
 
 #include "core/event_loop.hpp"
 #include "core/invitations.hpp"
+#include "core/peer_watch.hpp"
 
 namespace sdbus {
 class IConnection;
@@ -41,6 +42,15 @@ class Bus {
     std::unique_ptr<sdbus::IConnection> connection_;
 };
 
+/// What clients can have done.
+struct UseCases {
+    Gateway& gateway;
+    Tunnels& tunnels;
+    Invitations& invitations;
+    PeerWatch& peers;
+    Tracer& tracer;
+};
+
 /// The gateway as org.porthole.Gateway1.xml describes it to its clients.
 class Service final : public EventSource {
   public:
@@ -54,8 +64,8 @@ class Service final : public EventSource {
     /// Exports the objects; calls are answered from the event loop on. What is given by reference
     /// must outlive the service. `read_configuration` serves Reload(), `tunnel_files` Import(),
     /// Export() and Invite(); what they throw is the answer.
-    Service(Bus& bus, Gateway& gateway, Tunnels& tunnels, Invitations& invitations, Tracer& tracer,
-            ReadConfiguration read_configuration, TunnelFiles tunnel_files);
+    Service(Bus& bus, const UseCases& use_cases, ReadConfiguration read_configuration,
+            TunnelFiles tunnel_files);
     ~Service() override;
     Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;

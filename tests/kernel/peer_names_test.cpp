@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Peers that are known by a name, or have moved: tunnels between two gateways, both of which drop
+// what comes unsolicited, so that who is sought must be found by the one that seeks.
+#include <chrono>
+#include <optional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sdbus-c++/sdbus-c++.h>
+
+#include "bus_client.hpp"
+#include "lab/links.hpp"
+#include "lab/name_server.hpp"
+#include "lab/porthole.hpp"
+#include "lab/sockets.hpp"
+#include "lab/two_sites.hpp"
+
+namespace porthole {
+namespace {
+
+namespace addresses = lab::address;
+using lab::at;
+using lab::UdpSocket;
+using nlohmann::json;
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr auto* name = "gw-b.example.net";
+
+class PeerNamesTest : public testing::Test {
+  protected:
+    void SetUp() override {
+        try {
+            lab::add_link(sites.outside, "wg0", "wireguard");
+            lab::delete_link(sites.outside, "wg0");
+        } catch (const KernelFailure& failure) {
+            if (failure.code() != EOPNOTSUPP) throw;
+            GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
+        }
+        lab::write_file(resolv_conf, "nameserver " + std::string(addresses::outside) + "\n");
+        lab::masquerade(sites.gateway_a, lab::InputPolicy::drop);
+        lab::masquerade(sites.gateway_b, lab::InputPolicy::drop);
+        start_a();
+        b.start();
+        done(a, {"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24"});
+        done(b, {"tunnel", "create", "wg0", "--addresses", "10.9.0.2/24"});
+        set(b, key_of(a), "203.0.113.1:51820", "10.9.0.1/32,192.168.2.0/24");
+    }
+
+    void start_a() { a.start({.before_exec = lab::with_resolv_conf(resolv_conf.c_str())}); }
+    static json done(const lab::Porthole& gateway, std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), "--json");
+        const auto finished = gateway.ctl(arguments);
+        EXPECT_EQ(finished.status, 0) << finished.errors;
+        return finished.status == 0 ? json::parse(finished.output) : json();
+    }
+    static json tunnel(const lab::Porthole& gateway) {
+        return done(gateway, {"tunnel", "show", "wg0"})["tunnels"][0];
+    }
+    static std::string key_of(const lab::Porthole& gateway) {
+        return tunnel(gateway)["public-key"].get<std::string>();
+    }
+    [[nodiscard]] json peer() const { return tunnel(a)["peers"][0]; }
+    [[nodiscard]] std::vector<std::string> warnings() const {
+        return done(a, {"status"})["warnings"].get<std::vector<std::string>>();
+    }
+    static void set(const lab::Porthole& gateway, const std::string& key,
+                    const std::string& endpoint, const std::string& allowed_ips) {
+        done(gateway, {"tunnel", "peer", "set", "wg0", key, "--endpoint", endpoint, "--allowed-ips",
+                       allowed_ips});
+    }
+    void seek(const std::string& endpoint) {
+        set(a, key_of(b), endpoint, "10.9.0.2/32,192.168.3.0/24");
+    }
+    void serve(const std::vector<std::string>& hosts) {
+        server.reset();
+        server.emplace(sites.outside, addresses::outside, hosts);
+    }
+    void move_b(std::string_view address) {
+        lab::delete_address(sites.gateway_b, "wan", std::string(addresses::b_wan) + "/24");
+        lab::add_address(sites.gateway_b, "wan", std::string(address) + "/24");
+        lab::add_route(sites.gateway_b, lab::everywhere, addresses::internet);
+    }
+    /// A packet from host a1 reaches host b1, and the answer comes back, before the limit.
+    [[nodiscard]] bool sites_connect(std::chrono::seconds limit = std::chrono::seconds(40)) const {
+        return lab::comes_true(
+            [this] {
+                const auto shown =
+                    lab::exchange(a1, b1, at(addresses::b1, 4000), lab::Duration(1'000));
+                return shown == at(addresses::a1, 4000);
+            },
+            limit);
+    }
+
+    lab::TwoSites sites;
+    lab::TemporaryDirectory directory;
+    std::string resolv_conf = (directory / "resolv.conf").string();
+    std::optional<lab::NameServer> server;
+    lab::Porthole a{sites.gateway_a};
+    lab::Porthole b{sites.gateway_b};
+    UdpSocket a1{sites.a1, 4000};
+    UdpSocket b1{sites.b1, 4000};
+};
+
+// With the session that is there: before it ends after 180 s.
+TEST_F(PeerNamesTest, AreFollowedToAnotherAddress) {
+    serve({std::string(name) + ",203.0.113.2"});
+    seek(std::string(name) + ":51820");
+    ASSERT_TRUE(sites_connect());
+    const auto before = peer();
+    EXPECT_EQ(before["endpoint"], std::string(name) + ":51820");
+    EXPECT_EQ(before["endpoint-now"], "203.0.113.2:51820");
+    move_b("203.0.113.5");
+    serve({std::string(name) + ",203.0.113.5"});
+    EXPECT_TRUE(sites_connect(std::chrono::seconds(160)));
+    const std::chrono::sys_seconds handshake(
+        std::chrono::seconds(before["last-handshake"].get<std::int64_t>()));
+    EXPECT_LE(std::chrono::system_clock::now() - handshake, std::chrono::seconds(150));
+    EXPECT_EQ(peer()["endpoint-now"], "203.0.113.5:51820");
+}
+
+TEST_F(PeerNamesTest, MayResolveLater) {
+    serve({});
+    seek(std::string(name) + ":51820");
+    ASSERT_TRUE(lab::comes_true([this] { return !warnings().empty(); }));
+    EXPECT_THAT(warnings(),
+                Contains(AllOf(HasSubstr(key_of(b)), HasSubstr(std::string(name) + ":51820"),
+                               HasSubstr("Domain name not found"))));
+    EXPECT_EQ(tunnel(a)["up"], true);
+    serve({std::string(name) + ",203.0.113.2"});
+    EXPECT_TRUE(sites_connect(std::chrono::seconds(70)));
+    EXPECT_THAT(warnings(), IsEmpty());
+}
+
+// RFC 6724: an IPv6 address comes first where there is one to send from.
+TEST_F(PeerNamesTest, AreTriedAtAllAddresses) {
+    sites.add_ipv6();
+    serve({std::string(name) + ",203.0.113.2,2001:db8:1::77"});
+    seek(std::string(name) + ":51820");
+    ASSERT_TRUE(lab::comes_true([this] { return peer()["endpoint-now"] != ""; }));
+    EXPECT_EQ(peer()["endpoint-now"], "[2001:db8:1::77]:51820");
+    EXPECT_TRUE(sites_connect());
+    EXPECT_EQ(peer()["endpoint-now"], "203.0.113.2:51820");
+}
+
+// Its packets do not come in before it is sent to.
+TEST_F(PeerNamesTest, AreLookedForWhereTheyWereAfterAReboot) {
+    const auto rules = [this](const std::string& what) {
+        lab::output_of(sites.gateway_a, {"nft", "-f", "-"}, {.input = what});
+    };
+    rules("insert rule ip stock input udp dport 51820 accept");
+    done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--allowed-ips",
+             "10.9.0.2/32,192.168.3.0/24"});
+    ASSERT_TRUE(sites_connect());
+    ASSERT_EQ(peer()["endpoint"], "");
+    const auto key = key_of(b);
+    const auto is_stored = [this] {
+        return lab::read_file(a.state_directory() / "porthole.db-wal").find("203.0.113.2:51820") !=
+               std::string::npos;
+    };
+    ASSERT_TRUE(lab::comes_true(is_stored));
+    a.stop();
+    lab::delete_link(sites.gateway_a, "wg0");
+    rules("flush chain ip stock input; add rule ip stock input iifname \"wan\" drop");
+    rules("insert rule ip stock input ct state established accept");
+    lab::output_of(sites.gateway_a, {"conntrack", "-F"});
+    start_a();
+    EXPECT_EQ(peer()["endpoint-now"], "203.0.113.2:51820");
+    EXPECT_TRUE(sites_connect());
+}
+
+TEST_F(PeerNamesTest, AreAnnouncedWhenTheyHaveChanged) {
+    serve({std::string(name) + ",203.0.113.2"});
+    BusClient client(a);
+    const auto object = sdbus::createProxy(client.connection(), dbus::service_name,
+                                           std::string(dbus::object_path) + "/tunnel/wg0");
+    int heard = 0;
+    object->uponSignal("PeersChanged").onInterface("org.porthole.Gateway1.Tunnel").call([&heard] {
+        ++heard;
+    });
+    object->finishRegistration();
+    const auto hear = [&](int number) {
+        return lab::comes_true([&] {
+            while (client.connection().processPendingRequest()) {
+            }
+            return heard >= number;
+        });
+    };
+    seek(std::string(name) + ":51820");
+    EXPECT_TRUE(hear(1));
+    // It has got an endpoint, and then a session.
+    EXPECT_TRUE(hear(2));
+    EXPECT_TRUE(lab::comes_true([this] { return peer()["state"] == "connected"; }));
+    const auto before = heard;
+    done(a, {"tunnel", "peer", "remove", "wg0", key_of(b)});
+    EXPECT_TRUE(hear(before + 1));
+}
+
+}  // namespace
+}  // namespace porthole
