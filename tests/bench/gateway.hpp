@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,16 +9,9 @@
 #include "core/firewall.hpp"
 #include "lab/namespace.hpp"
 #include "lab/porthole.hpp"
+#include "stopwatch.hpp"
 
 namespace porthole::bench {
-
-/// Wall time of a call, in seconds.
-template <typename Call>
-double seconds(const Call& call) {
-    const auto begin = std::chrono::steady_clock::now();
-    call();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 /// host eth0 ─── lan  gateway  wan ─── eth0 outside
 struct Site {
