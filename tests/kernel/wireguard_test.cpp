@@ -28,17 +28,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-bool kernel_has_wireguard() {
-    const lab::Namespace probe("probe");
-    try {
-        lab::add_link(probe, "wg0", "wireguard");
-        return true;
-    } catch (const KernelFailure& failure) {
-        if (failure.code() != EOPNOTSUPP) throw;
-        return false;
-    }
-}
-
 /// Passes everything on to the kernel, but for one message, in whose place it reports a failure.
 class FailingTransport : public netlink::Transport {
   public:
@@ -59,7 +48,9 @@ class FailingTransport : public netlink::Transport {
 class WireGuardKernel : public testing::Test {
   protected:
     void SetUp() override {
-        if (!kernel_has_wireguard()) GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
+        if (!lab::kernel_has_wireguard()) {
+            GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
+        }
         host_.run([] {
             netlink::InterfaceEditor().create(parse<InterfaceName>("i", "wg0"), "wireguard");
         });

@@ -66,6 +66,8 @@ FileDescriptor listen_on(const std::filesystem::path& path) {
 
 }  // namespace
 
+bool kernel_has_wireguard() { return add_kernel_link(Namespace("probe"), "wg0"); }
+
 WireGuard::WireGuard(const Namespace& host, std::string_view address)
     : host_(host),
       interface_(unique_name()),

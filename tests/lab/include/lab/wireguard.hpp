@@ -13,6 +13,9 @@
 
 namespace porthole::lab {
 
+/// Whether this kernel has WireGuard: what is the gateway's own, and what is measured, needs it.
+[[nodiscard]] bool kernel_has_wireguard();
+
 /// A remote as wg(8) configures it.
 struct WireGuardPeer {
     std::string public_key;
