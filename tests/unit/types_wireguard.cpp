@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sodium.h>
 
 #include "types/tunnel.hpp"
 
@@ -71,18 +72,34 @@ TEST(Keys, AreExactlyThirtyTwoBytesOfBase64) {
     }
 }
 
+// Whatever libsodium makes no agreement with, and nothing else.
 TEST(Keys, OfLowOrderAreKnown) {
-    // Of the twisted Edwards form's torsion: 0, 1, p - 1, and one of order 8.
-    EXPECT_TRUE(PublicKey({0}).is_low_order());
-    EXPECT_TRUE(PublicKey({1}).is_low_order());
-    PublicKey::Bytes minus_one{};
-    minus_one.fill(0xFF);
-    minus_one.front() = 0xEC;
-    minus_one.back() = 0x7F;
-    EXPECT_TRUE(PublicKey(minus_one).is_low_order());
-    EXPECT_TRUE(
-        parse<PublicKey>("key", "4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA=").is_low_order());
-    EXPECT_FALSE(PrivateKey::generate().public_key().is_low_order());
+    const auto near_p = [](std::uint8_t least_byte) {
+        PublicKey::Bytes bytes{};
+        bytes.fill(0xFF);
+        bytes.front() = least_byte;
+        bytes.back() = 0x7F;
+        return PublicKey(bytes);
+    };
+    std::vector<PublicKey> keys{
+        parse<PublicKey>("key", "4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA="),
+        parse<PublicKey>("key", "X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc="),
+        PrivateKey::generate().public_key()};
+    for (std::uint8_t i = 0; i < 20; ++i) keys.emplace_back(PublicKey::Bytes{i});
+    for (unsigned i = 0xD0; i <= 0xFF; ++i) keys.push_back(near_p(static_cast<std::uint8_t>(i)));
+    std::ptrdiff_t known = 0;
+    for (const auto& key : keys) {
+        for (const auto highest_bit : {0x00U, 0x80U}) {
+            auto bytes = key.bytes();
+            bytes.back() = static_cast<std::uint8_t>(bytes.back() ^ highest_bit);
+            constexpr PublicKey::Bytes anybody{1};
+            PublicKey::Bytes agreed{};
+            const bool none = crypto_scalarmult(agreed.data(), anybody.data(), bytes.data()) != 0;
+            EXPECT_EQ(PublicKey(bytes).is_low_order(), none) << to_text(PublicKey(bytes));
+            known += none ? 1 : 0;
+        }
+    }
+    EXPECT_EQ(known, 14);
 }
 
 TEST(Secrets, ShareTheirBytesAndAreWipedWithTheLast) {
