@@ -16,13 +16,19 @@ constexpr auto unfinished_mark = "porthole, unfinished";
 constexpr std::uint32_t usual_path_mtu = 1500;
 constexpr std::uint32_t least_mtu = 1280;  // of IPv6
 
+std::uint32_t table_of(const TunnelLink& link, const Network& destination) {
+    constexpr std::uint32_t main_table = 254;
+    const bool is_default = destination.prefix_length() == 0;
+    if (is_default && link.default_table != 0) return link.default_table;
+    return link.table == 0 ? main_table : link.table;
+}
+
 std::vector<netlink::LinkRoute> routes_in(const TunnelLink& link,
                                           const std::vector<Network>& destinations) {
-    constexpr std::uint32_t main_table = 254;
     std::vector<netlink::LinkRoute> routes;
     routes.reserve(destinations.size());
     for (const auto& destination : destinations) {
-        routes.push_back({destination, link.table == 0 ? main_table : link.table});
+        routes.push_back({destination, table_of(link, destination)});
     }
     return routes;
 }
@@ -106,6 +112,8 @@ void KernelTunnels::change_routes(const InterfaceName& name, const TunnelLink& l
                                   const std::vector<Network>& come) {
     interfaces_.change_routes(name, routes_in(link, gone), routes_in(link, come), link.metric);
 }
+
+void KernelTunnels::set_rules(const std::vector<RoutingRule>& wanted) { rules_.set(wanted); }
 
 // The least of the ways to all peers that have an endpoint.
 std::uint32_t KernelTunnels::path_mtu(const InterfaceName& name, const TunnelLink& link,

@@ -59,6 +59,12 @@ void DefaultRoutes::add(const InterfaceName& tunnel, const TunnelSettings& setti
     ways_ = std::move(ways);
 }
 
+void DefaultRoutes::add(const Tunnel& tunnel) {
+    auto routes = *this;
+    for (const auto& peer : tunnel.settings.peers) routes.add(tunnel.name, tunnel.settings, peer);
+    *this = std::move(routes);
+}
+
 void DefaultRoutes::remove(const InterfaceName& tunnel, const PeerSettings& peer) {
     for (const auto& network : peer.allowed_ips) {
         const auto way = ways_.find(network.address().family());

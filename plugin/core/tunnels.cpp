@@ -98,18 +98,6 @@ void require_literal(const InterfaceName& name) {
                           "\": expected the name of an interface without '%'");
 }
 
-// Whoever sends everything through a tunnel in the main table sends its own packets there, too.
-void require_no_loop(const TunnelSettings& settings, const PeerSettings& peer) {
-    if (!is_main(settings.table)) return;
-    const auto half = std::ranges::find_if(
-        peer.allowed_ips, [](const Network& network) { return network.prefix_length() <= 1; });
-    if (half == peer.allowed_ips.end()) return;
-    throw Refused(Refusal::unsupported,
-                  "allowed IP " + to_text(*half) + " of peer " + to_text(peer.public_key) +
-                      ": this version makes no default route; give the tunnel the table \"off\" "
-                      "or a number, and make the routes and rules yourself");
-}
-
 PeerSettings new_peer(const PublicKey& key) {
     constexpr Keepalive usual{5};  // a NAT forgets a flow after 30 s, and retries cost nothing
     return {.public_key = key, .keepalive = usual};
@@ -189,10 +177,12 @@ WireGuardDevice device_of(const TunnelSettings& settings) {
 namespace {
 
 TunnelLink link_of(const TunnelSettings& settings, std::span<const PeerSettings> peers) {
+    const bool automatic = settings.table.choice == RouteTable::Choice::automatic;
     TunnelLink link{.addresses = settings.addresses,
                     .mtu = settings.mtu,
                     .routes = {},
                     .table = settings.table.number,
+                    .default_table = automatic ? settings.fwmark : 0,
                     .metric = settings.metric,
                     .fwmark = settings.fwmark};
     if (settings.table.choice == RouteTable::Choice::off) return link;
@@ -226,14 +216,30 @@ Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> s
 void Tunnels::start() {
     hold_what_is_there();
     remove_what_a_crash_has_left();
+    default_routes_ = {};
     for (const auto& [name, tunnel] : tunnels_) {
         try {
+            default_routes_.add(tunnel);
             bring_up(tunnel);
             failures_.erase(name);
         } catch (const Error& error) {
             failures_[name] = error.what();
             log::error("tunnel-failed", "{} is not up: {}", to_text(name), error.what());
         }
+    }
+    set_rules();
+}
+
+// Those that a crash has left, too, but not of tunnels that are there and cannot be read.
+void Tunnels::set_rules() {
+    if (!cannot_read_.empty()) return;
+    try {
+        backend_.set_rules(default_routes_.rules());
+        rules_failure_.clear();
+    } catch (const Error& error) {
+        rules_failure_ = error.what();
+        log::error("rules-failed", "the default routes of tunnels are not in force: {}",
+                   error.what());
     }
 }
 
@@ -281,11 +287,13 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     } else {
         settings.listen_port = free_port();
     }
+    if (settings.fwmark == 0) settings.fwmark = free_mark(tunnels_);
     std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
     const Tunnel tunnel{name, std::move(settings)};
     const auto device = device_of(tunnel.settings);
     require_consistent(device);
-    for (const auto& peer : tunnel.settings.peers) require_no_loop(tunnel.settings, peer);
+    auto default_routes = default_routes_;
+    default_routes.add(tunnel);
     if (is_there(name)) {
         throw Refused(Refusal::tunnel_exists, "there is an interface " + to_text(name) +
                                                   " already, which Porthole has not made");
@@ -300,8 +308,10 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
         made = true;
         backend_.configure(name, {}, device);
         backend_.connect(name, link_of(tunnel.settings), device.peers);
+        change_rules(default_routes_, default_routes);
         transaction.commit();
     } catch (...) {
+        take_back(name, [&] { change_rules(default_routes, default_routes_); });
         take_back(name, [&] {
             if (made) backend_.remove(name);
         });
@@ -310,6 +320,7 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     }
     take_back(name, [&] { backend_.finish(name); });
     versions_[name] = ++version_;
+    default_routes_ = std::move(default_routes);
     return tunnels_.emplace(name, tunnel).first->second;
 }
 
@@ -319,13 +330,13 @@ void Tunnels::replace(const InterfaceName& name, TunnelSettings settings) {
     if (!settings.private_key) settings.private_key = before.private_key;
     if (!settings.listen_port) settings.listen_port = before.listen_port;
     if (settings.listen_port != before.listen_port) require_free(*settings.listen_port);
+    if (settings.fwmark == 0) settings.fwmark = before.fwmark;
     std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
     Tunnel changed{name, std::move(settings), tunnel.learnt};
     std::erase_if(changed.learnt, [&](const auto& each) {
         return !is_placed_alike(before, changed.settings, each.first);
     });
     require_consistent(device_of(changed.settings));
-    for (const auto& peer : changed.settings.peers) require_no_loop(changed.settings, peer);
     try {
         hold_ports(&changed);  // a change of the gateway's, with a transaction of its own
         move(tunnel, changed);
@@ -352,6 +363,9 @@ void Tunnels::move(const Tunnel& from, const Tunnel& to) {
     const auto state = backend_.read(name);
     const auto actual = state ? state->device : WireGuardDevice{};
     const auto wanted = continued(from.settings, actual, to);
+    auto default_routes = default_routes_;
+    default_routes.remove(name);
+    default_routes.add(to);
     bool made = false;
     try {
         if (!state) {
@@ -360,8 +374,10 @@ void Tunnels::move(const Tunnel& from, const Tunnel& to) {
         }
         backend_.configure(name, actual, wanted);
         backend_.connect(name, link_of(to.settings), wanted.peers);
+        change_rules(default_routes_, default_routes);
         transaction.commit();
     } catch (...) {
+        take_back(name, [&] { change_rules(default_routes, default_routes_); });
         take_back(name, [&] {
             if (made) return backend_.remove(name);
             const auto now = backend_.read(name);
@@ -372,6 +388,7 @@ void Tunnels::move(const Tunnel& from, const Tunnel& to) {
         throw;
     }
     take_back(name, [&] { backend_.finish(name); });
+    default_routes_ = std::move(default_routes);
 }
 
 void Tunnels::configure(const InterfaceName& name, const TunnelChanges& changes) {
@@ -403,22 +420,36 @@ void Tunnels::remove(const InterfaceName& name) {
     const auto& tunnel = find(name);
     auto transaction = gateway_.store().begin();
     transaction.remove_tunnel(name);
+    auto default_routes = default_routes_;
+    default_routes.remove(name);
+    bool removed = false;
     try {
-        backend_.remove(name);
-    } catch (const KernelFailure& failure) {
-        if (failure.code() != ENODEV) throw;
-    }
-    try {
+        change_rules(default_routes_, default_routes);
+        remove_interface(name);
+        removed = true;
         transaction.commit();
     } catch (...) {
-        take_back(name, [&] { bring_up(tunnel); });
+        take_back(name, [&] {
+            if (removed) bring_up(tunnel);
+        });
+        take_back(name, [&] { change_rules(default_routes, default_routes_); });
         throw;
     }
+    default_routes_ = std::move(default_routes);
     tunnels_.erase(name);
     failures_.erase(name);
     handshakes_.forget(name);
     versions_[name] = ++version_;
     hold_what_is_there();
+}
+
+// It may be gone already.
+void Tunnels::remove_interface(const InterfaceName& name) {
+    try {
+        backend_.remove(name);
+    } catch (const KernelFailure& failure) {
+        if (failure.code() != ENODEV) throw;
+    }
 }
 
 void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
@@ -428,7 +459,6 @@ void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
     const bool is_there = place != peers.end() && place->public_key == changes.public_key;
     const auto peer = changed(is_there ? *place : new_peer(changes.public_key), changes);
     require_consistent_with(tunnel.settings, peer);
-    require_no_loop(tunnel.settings, peer);
     const auto before = is_there ? std::optional(*place) : std::nullopt;
     auto transaction = gateway_.store().begin();
     const bool endpoint_given = changes.endpoint.has_value();
@@ -506,19 +536,25 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
     std::vector<Network> come;
     std::ranges::set_difference(old_routes, new_routes, std::back_inserter(gone));
     std::ranges::set_difference(new_routes, old_routes, std::back_inserter(come));
+    auto default_routes = default_routes_;
+    if (before) default_routes.remove(name, *before);
+    if (after) default_routes.add(name, tunnel.settings, *after);
     backend_.change_peer(name, old_peer, new_peer, endpoint_given && !named);
     bool routed = false;
     try {
         backend_.change_routes(name, link, gone, come);
         routed = true;
+        change_rules(default_routes_, default_routes);
         transaction.commit();
     } catch (...) {
+        take_back(name, [&] { change_rules(default_routes, default_routes_); });
         take_back(name, [&] {
             if (routed) backend_.change_routes(name, link, come, gone);
         });
         take_back(name, [&] { backend_.take_peer_back(name, old_peer, new_peer); });
         throw;
     }
+    default_routes_ = std::move(default_routes);
     if (new_peer && new_peer->endpoint) fit_mtu(name, link, *new_peer);
 }
 
@@ -529,6 +565,13 @@ void Tunnels::fit_mtu(const InterfaceName& name, const TunnelLink& link,
     } catch (const Error& error) {
         log::error("mtu-failed", "{} may have too large an MTU: {}", to_text(name), error.what());
     }
+}
+
+// Most changes are none of these.
+void Tunnels::change_rules(const DefaultRoutes& from, const DefaultRoutes& to) {
+    if (from == to) return;
+    backend_.set_rules(to.rules());
+    rules_failure_.clear();
 }
 
 const Tunnel& Tunnels::find(const InterfaceName& name) const {
@@ -577,6 +620,10 @@ std::vector<std::string> Tunnels::warnings() const {
     for (const auto& [name, failure] : failures_) {
         lines.push_back("tunnel " + to_text(name) + " is not up: " + failure);
     }
+    if (!rules_failure_.empty()) {
+        lines.push_back("the default routes of tunnels are not in force: " + rules_failure_);
+    }
+    std::ranges::copy(default_routes_.warnings(), std::back_inserter(lines));
     return lines;
 }
 

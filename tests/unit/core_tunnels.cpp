@@ -230,23 +230,95 @@ TEST_F(TunnelsTest, RefusePeersThatTheKernelWouldTakeOtherwise) {
     expect_the_interfaces_are_the_tunnels();
 }
 
+TEST_F(TunnelsTest, HaveMarksOfTheirOwn) {
+    const auto mark = tunnels_->create(wg0, {}).settings.fwmark;
+    EXPECT_NE(mark, 0U);
+    EXPECT_NE(tunnels_->create(interface("wg1"), {}).settings.fwmark, mark);
+    EXPECT_EQ(tunnels_->create(interface("wg2"), {.fwmark = 7}).settings.fwmark, 7U);
+    const auto before = tunnels_->all();
+    restart();
+    EXPECT_EQ(tunnels_->all(), before);
+}
+
+TEST_F(TunnelsTest, TakeEverythingWhileAPeerIsToHaveIt) {
+    const TunnelSettings settings{.addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24")}};
+    const auto mark = tunnels_->create(wg0, settings).settings.fwmark;
+    const auto key = new_key();
+    const auto set = [&](std::initializer_list<std::string_view> allowed_ips) {
+        tunnels_->set_peer(wg0, {.public_key = key, .allowed_ips = networks(allowed_ips)});
+        expect_the_interfaces_are_the_tunnels();
+    };
+    set({"0.0.0.0/0", "10.7.0.0/16"});
+    EXPECT_FALSE(backend_.rules.empty());
+    EXPECT_EQ(link_of(tunnels_->find(wg0).settings).default_table, mark);
+    const auto rules = backend_.rules;
+    restart();
+    EXPECT_EQ(backend_.rules, rules);
+    backend_.rules.clear();  // a reboot
+    restart();
+    EXPECT_EQ(backend_.rules, rules);
+    set({"10.7.0.0/16"});
+    EXPECT_THAT(backend_.rules, IsEmpty());
+    set({"0.0.0.0/0"});
+    tunnels_->configure(wg0, {.fwmark = 9});
+    expect_the_interfaces_are_the_tunnels();
+    EXPECT_NE(backend_.rules, rules);
+    tunnels_->configure(wg0, {.table = RouteTable{RouteTable::Choice::off, 0}});
+    EXPECT_THAT(backend_.rules, IsEmpty());
+    tunnels_->configure(wg0, {.fwmark = mark, .table = RouteTable{}});
+    EXPECT_EQ(backend_.rules, rules);
+    tunnels_->set_peers(wg0, {{.public_key = key}});
+    EXPECT_THAT(backend_.rules, IsEmpty());
+    set({"0.0.0.0/0"});
+    tunnels_->remove_peer(wg0, key);
+    EXPECT_THAT(backend_.rules, IsEmpty());
+    set({"0.0.0.0/0", "::/0"});
+    EXPECT_THAT(tunnels_->warnings(), testing::ElementsAre(HasSubstr("no IPv6 address")));
+    tunnels_->remove(wg0);
+    EXPECT_THAT(backend_.rules, IsEmpty());
+    backend_.rules = rules;  // a crash has left them
+    restart();
+    EXPECT_THAT(backend_.rules, IsEmpty());
+}
+
+TEST_F(TunnelsTest, SayThatTheirRulesAreNotInForce) {
+    TunnelSettings settings{.addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24")}};
+    settings.peers = {{.public_key = new_key(), .allowed_ips = networks({"0.0.0.0/0"})}};
+    tunnels_->create(wg0, settings);
+    backend_.calls_before_failure = 3;  // configure(), connect() and finish() come before
+    restart();
+    EXPECT_THAT(tunnels_->warnings(), testing::ElementsAre(HasSubstr("not in force: a call")));
+    EXPECT_TRUE(tunnels_->is_up(wg0));
+    restart();
+    EXPECT_THAT(tunnels_->warnings(), IsEmpty());
+}
+
+// The rules of tunnels that are up, though nobody can read their keys.
+TEST_F(TunnelsTest, KeepTheirRulesWhileTheyCannotBeRead) {
+    TunnelSettings settings{.addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24")}};
+    settings.peers = {{.public_key = new_key(), .allowed_ips = networks({"0.0.0.0/0"})}};
+    tunnels_->create(wg0, settings);
+    const auto rules = backend_.rules;
+    std::filesystem::rename(directory_.path() / "secrets.key", directory_.path() / "aside");
+    restart();
+    EXPECT_EQ(backend_.rules, rules);
+    std::filesystem::rename(directory_.path() / "aside", directory_.path() / "secrets.key");
+    restart();
+    expect_the_interfaces_are_the_tunnels();
+}
+
 // It would take the gateway's own way to the peer, too.
 TEST_F(TunnelsTest, RefuseADefaultRouteInTheMainTable) {
     tunnels_->create(wg0, {});
-    for (const auto* everything : {"0.0.0.0/0", "::/0", "128.0.0.0/1"}) {
-        const PeerChanges peer{.public_key = new_key(), .allowed_ips = networks({everything})};
-        EXPECT_EQ(refusal_of([&] { tunnels_->set_peer(wg0, peer); }), Refusal::unsupported);
-        TunnelSettings settings;
-        settings.peers = {{.public_key = new_key(), .allowed_ips = networks({everything})}};
-        const auto wg1 = interface("wg1");
-        EXPECT_EQ(refusal_of([&] { tunnels_->create(wg1, settings); }), Refusal::unsupported);
-        settings.table.choice = RouteTable::Choice::off;
-        tunnels_->create(wg1, settings);
-        EXPECT_THAT(backend_.at(wg1).routes, IsEmpty());
-        tunnels_->remove(wg1);
-        settings.table = {RouteTable::Choice::number, 254};
-        EXPECT_EQ(refusal_of([&] { tunnels_->create(wg1, settings); }), Refusal::unsupported);
-    }
+    const PeerChanges half{.public_key = new_key(), .allowed_ips = networks({"128.0.0.0/1"})};
+    EXPECT_THROW(tunnels_->set_peer(wg0, half), InvalidArgument);
+    TunnelSettings settings{.table = {RouteTable::Choice::number, 254}};
+    settings.peers = {{.public_key = new_key(), .allowed_ips = networks({"0.0.0.0/0"})}};
+    const auto wg1 = interface("wg1");
+    EXPECT_THROW(tunnels_->create(wg1, settings), InvalidArgument);
+    settings.table.choice = RouteTable::Choice::off;
+    tunnels_->create(wg1, settings);
+    EXPECT_THAT(backend_.at(wg1).routes, IsEmpty());
     expect_the_interfaces_are_the_tunnels();
 }
 
@@ -371,12 +443,15 @@ TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
     random_wireguard::Random random(1);
     std::vector<PublicKey> keys;
     for (int i = 0; i < 4; ++i) keys.push_back(new_key());
+    const TunnelSettings settings{.addresses = {parse<InterfaceAddress>("a", "10.9.0.1/24"),
+                                                parse<InterfaceAddress>("a", "fd00:9::1/64")}};
     int failures = 0;
     for (int i = 0; i < 400; ++i) {
         const auto name = interface(random_wireguard::one_in(random, 2) ? "wg0" : "wg1");
         const auto key = keys[random_wireguard::below(random, 4)];
         const auto before = tunnels_->all();
         const auto interfaces = backend_.interfaces;
+        const auto rules = backend_.rules;
         backend_.calls_before_failure = static_cast<int>(random_wireguard::below(random, 5)) - 1;
         try {
             switch (random_wireguard::below(random, 10)) {
@@ -388,7 +463,7 @@ TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
                     break;
                 case 2:
                 case 3:
-                    tunnels_->create(name, {});
+                    tunnels_->create(name, settings);
                     break;
                 case 4:
                     tunnels_->configure(name, {.fwmark = random_wireguard::below(random, 9)});
@@ -399,7 +474,10 @@ TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
                     break;
                 default: {
                     std::set<Network> none;
-                    const auto peer = random_wireguard::peer(random, none);
+                    auto peer = random_wireguard::peer(random, none);
+                    if (random_wireguard::one_in(random, 3)) {
+                        peer.allowed_ips = networks({"0.0.0.0/0"});
+                    }
                     tunnels_->set_peer(name, {.public_key = key,
                                               .preshared_key = peer.preshared_key,
                                               .allowed_ips = peer.allowed_ips});
@@ -408,6 +486,7 @@ TEST_F(TunnelsTest, AreAsTheyWereWhereverAChangeFails) {
         } catch (const Error& error) {
             EXPECT_EQ(tunnels_->all(), before) << error.what();
             EXPECT_EQ(backend_.interfaces, interfaces) << error.what();
+            EXPECT_EQ(backend_.rules, rules) << error.what();
             failures += dynamic_cast<const KernelFailure*>(&error) != nullptr ? 1 : 0;
         }
         backend_.calls_before_failure = -1;

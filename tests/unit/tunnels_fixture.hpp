@@ -110,6 +110,10 @@ class ModelBackend : public TunnelBackend {
         routes.insert(routes.end(), come.begin(), come.end());
         std::ranges::sort(routes);
     }
+    void set_rules(const std::vector<RoutingRule>& wanted) override {
+        take();
+        rules = wanted;
+    }
 
     Interface& at(const InterfaceName& name) {
         const auto found = interfaces.find(name);
@@ -118,6 +122,7 @@ class ModelBackend : public TunnelBackend {
     }
 
     std::map<InterfaceName, Interface> interfaces;
+    std::vector<RoutingRule> rules;
     std::optional<PeerActivity> activity;
     std::optional<PeerEndpoint> said;  ///< the last endpoint that was to be said anyhow
     int calls_before_failure = -1;     ///< that fail once; negative: none does
@@ -171,13 +176,16 @@ class TunnelsFixture : public GatewayFixture {
     void expect_the_interfaces_are_the_tunnels() {
         ASSERT_EQ(backend_.interfaces.size(), tunnels_->all().size());
         std::vector<ProtocolPort> ports;
+        DefaultRoutes default_routes;
         for (const auto& [name, tunnel] : tunnels_->all()) {
+            default_routes.add(tunnel);
             const auto link = link_of(tunnel.settings);
             const ModelBackend::Interface wanted{device_of(tunnel.settings), link.addresses,
                                                  link.routes, true};
             EXPECT_EQ(backend_.at(name), wanted);
             ports.push_back({Protocol::udp, *tunnel.settings.listen_port});
         }
+        EXPECT_EQ(backend_.rules, default_routes.rules());
         std::ranges::sort(ports);
         EXPECT_EQ(gateway_->status().own_ports, ports);
     }

@@ -6,6 +6,7 @@
 #include "core/tunnel_backend.hpp"
 #include "netlink/interface_editor.hpp"
 #include "netlink/route_finder.hpp"
+#include "netlink/rule_editor.hpp"
 #include "wg/kernel.hpp"
 
 namespace porthole::wg {
@@ -31,6 +32,7 @@ class KernelTunnels : public TunnelBackend {
                  const WireGuardPeer& peer) override;
     void change_routes(const InterfaceName& name, const TunnelLink& link,
                        const std::vector<Network>& gone, const std::vector<Network>& come) override;
+    void set_rules(const std::vector<RoutingRule>& wanted) override;
 
   private:
     void set_mtu(const InterfaceName& name, std::uint32_t bytes);
@@ -39,6 +41,7 @@ class KernelTunnels : public TunnelBackend {
     Kernel kernel_;
     netlink::InterfaceEditor interfaces_;
     netlink::RouteFinder routes_;
+    netlink::RuleEditor rules_;
     std::map<InterfaceName, std::uint32_t> mtu_;  // as it was set
 };
 

@@ -20,6 +20,8 @@ class DefaultRoutes {
     /// take the way to the peer itself, Refused (allowed_ip_taken) if another tunnel has it; then
     /// nothing was added.
     void add(const InterfaceName& tunnel, const TunnelSettings& settings, const PeerSettings& peer);
+    /// The same of all its peers.
+    void add(const Tunnel& tunnel);
     /// Removes those that were added with this peer.
     void remove(const InterfaceName& tunnel, const PeerSettings& peer);
     /// Removes all of the tunnel.

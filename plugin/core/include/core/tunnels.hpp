@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "core/default_routes.hpp"
 #include "core/gateway.hpp"
 #include "core/handshakes.hpp"
 #include "core/tunnel.hpp"
@@ -88,10 +89,11 @@ class Tunnels {
     /// and warnings() has why.
     void start();
 
-    /// Without a private key one is made, without a listen port one is chosen that nobody has.
+    /// Without a private key one is made, without a listen port one is chosen that nobody has,
+    /// without a firewall mark one that no other tunnel has.
     const Tunnel& create(const InterfaceName& name, TunnelSettings settings);
     /// Makes the tunnel what is said, as a difference: sessions that can stay do, and so does the
-    /// private key or the listen port that is not given. All or nothing.
+    /// private key, the listen port or the firewall mark that is not given. All or nothing.
     void replace(const InterfaceName& name, TunnelSettings settings);
     void configure(const InterfaceName& name, const TunnelChanges& changes);
     /// Makes these its peers, and no others. A preshared key that is not given stays.
@@ -115,7 +117,7 @@ class Tunnels {
     [[nodiscard]] std::vector<PeerView> peers(const InterfaceName& name);
     /// Its interface is there, and what it is to be.
     [[nodiscard]] bool is_up(const InterfaceName& name) const { return !failures_.contains(name); }
-    /// One line for every tunnel that is not up.
+    /// One line for every tunnel that is not up, or not the way to what it should be.
     [[nodiscard]] std::vector<std::string> warnings() const;
     /// Another one after every change by create(), remove(), set_peer() and remove_peer().
     [[nodiscard]] std::uint64_t version() const { return version_; }
@@ -127,10 +129,13 @@ class Tunnels {
     bool is_there(const InterfaceName& name);
     void bring_up(const Tunnel& tunnel);
     void move(const Tunnel& from, const Tunnel& to);
+    void remove_interface(const InterfaceName& name);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
                 const std::optional<PeerSettings>& after, bool endpoint_given,
                 Store::Transaction& transaction);
     void fit_mtu(const InterfaceName& name, const TunnelLink& link, const WireGuardPeer& peer);
+    void change_rules(const DefaultRoutes& from, const DefaultRoutes& to);
+    void set_rules();
     void require_free(Port port) const;
     [[nodiscard]] Port free_port() const;
     void hold_ports(const Tunnel* also);
@@ -142,7 +147,9 @@ class Tunnels {
     std::map<InterfaceName, Tunnel> tunnels_;
     std::map<InterfaceName, std::uint64_t> versions_;
     std::uint64_t version_ = 0;
+    DefaultRoutes default_routes_;
     std::map<InterfaceName, std::string> failures_;
+    std::string rules_failure_;
     std::string cannot_read_;
 };
 

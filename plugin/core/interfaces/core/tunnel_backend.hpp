@@ -2,6 +2,7 @@
 #pragma once
 
 #include "types/interfaces.hpp"
+#include "types/routing_rule.hpp"
 #include "types/tunnel.hpp"
 
 namespace porthole {
@@ -12,6 +13,7 @@ struct TunnelLink {
     std::optional<std::uint32_t> mtu;  ///< in bytes; nothing: from the way to the peers
     std::vector<Network> routes;       ///< of one family and prefix each once
     std::uint32_t table = 0;           ///< 0: the main one
+    std::uint32_t default_table = 0;   ///< of default routes; 0: that of the others
     std::uint32_t metric = 0;
     std::uint32_t fwmark = 0;  ///< with which WireGuard's own packets find their way
 };
@@ -55,11 +57,14 @@ class TunnelBackend {
     /// Where the MTU is not given: lowers it to what the way to this peer leaves.
     virtual void fit_mtu(const InterfaceName& name, const TunnelLink& link,
                          const WireGuardPeer& peer) = 0;
-    /// Takes the routes of `gone` from it and gives it those of `come`, where link.table and
-    /// link.metric say.
+    /// Takes the routes of `gone` from it and gives it those of `come`, where the tables and the
+    /// metric of `link` say.
     virtual void change_routes(const InterfaceName& name, const TunnelLink& link,
                                const std::vector<Network>& gone,
                                const std::vector<Network>& come) = 0;
+    /// Makes these the rules that lead to the tables of tunnels, in this order within each family.
+    /// One that the kernel refuses changes none.
+    virtual void set_rules(const std::vector<RoutingRule>& wanted) = 0;
 };
 
 }  // namespace porthole
