@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <fstream>
-#include <initializer_list>
 #include <map>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
+
+#include "configuration_reader.hpp"
 
 namespace porthole {
 
@@ -52,170 +53,7 @@ std::string lines_of(const std::string& file, const std::vector<ConfigurationErr
     return text;
 }
 
-std::string_view type_name(const toml::node& node) {
-    switch (node.type()) {
-        case toml::node_type::table:
-            return "a table";
-        case toml::node_type::array:
-            return "an array";
-        case toml::node_type::string:
-            return "a string";
-        case toml::node_type::integer:
-            return "an integer";
-        case toml::node_type::floating_point:
-            return "a floating-point number";
-        case toml::node_type::boolean:
-            return "a boolean";
-        default:
-            return "a date or time";
-    }
-}
-
-std::string joined(std::initializer_list<std::string_view> names) {
-    std::string text;
-    for (const auto name : names) text += (text.empty() ? "" : ", ") + std::string(name);
-    return text;
-}
-
-// Reads typed values out of a TOML tree and collects everything that is wrong with it.
-class Reader {
-  public:
-    [[nodiscard]] std::vector<ConfigurationError> take_errors() {
-        std::ranges::stable_sort(errors_, [](const auto& a, const auto& b) {
-            return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-        });
-        return std::move(errors_);
-    }
-
-    void fail(const toml::source_position& at, std::string key, std::string message) {
-        errors_.push_back({at.line, at.column, std::move(key), std::move(message)});
-    }
-
-    void only(const toml::table& table, const std::string& path,
-              std::initializer_list<std::string_view> allowed) {
-        for (const auto& [key, node] : table) {
-            if (std::ranges::find(allowed, key.str()) != allowed.end()) continue;
-            fail(key.source().begin, path.empty() ? std::string(key.str()) : join(path, key.str()),
-                 "unknown key; allowed here: " + joined(allowed));
-        }
-    }
-
-    const toml::table* table(const toml::table& parent, std::string_view key) {
-        const auto* node = parent.get(key);
-        if (node == nullptr) return nullptr;
-        if (const auto* found = node->as_table()) return found;
-        mistyped(*node, std::string(key), "a table");
-        return nullptr;
-    }
-
-    void boolean(const toml::table& table, const std::string& path, std::string_view key,
-                 bool& value) {
-        const auto* node = table.get(key);
-        if (node == nullptr) return;
-        if (const auto found = node->value_exact<bool>()) {
-            value = *found;
-        } else {
-            mistyped(*node, join(path, key), "true or false");
-        }
-    }
-
-    // A string that stands for a T.
-    template <typename T>
-    std::optional<T> text(const toml::table& table, const std::string& path, std::string_view key) {
-        const auto* node = table.get(key);
-        return node == nullptr ? std::nullopt : text_of<T>(*node, join(path, key));
-    }
-
-    std::optional<Port> port(const toml::table& table, const std::string& path,
-                             std::string_view key) {
-        const auto* node = table.get(key);
-        if (node == nullptr) return std::nullopt;
-        const auto number = node->value_exact<std::int64_t>();
-        if (!number) {
-            mistyped(*node, join(path, key), TextForm<Port>::allowed);
-            return std::nullopt;
-        }
-        const auto port =
-            *number < 0 ? std::nullopt : Port::from(static_cast<std::uint64_t>(*number));
-        if (!port)
-            refused(*node, join(path, key), std::to_string(*number), TextForm<Port>::allowed);
-        return port;
-    }
-
-    // A whole number from 1 on.
-    std::optional<std::int64_t> number(const toml::table& table, const std::string& path,
-                                       std::string_view key, std::int64_t most,
-                                       std::int64_t least = 1) {
-        const auto* node = table.get(key);
-        if (node == nullptr) return std::nullopt;
-        const auto allowed = fmt::format("a number from {} to {}", least, most);
-        const auto value = node->value_exact<std::int64_t>();
-        if (!value) {
-            mistyped(*node, join(path, key), allowed);
-        } else if (*value < least || *value > most) {
-            refused(*node, join(path, key), std::to_string(*value), allowed);
-        } else {
-            return value;
-        }
-        return std::nullopt;
-    }
-
-    // An array of strings that stand for Ts. `problem` says what is wrong with one, if anything is.
-    template <typename T, typename Problem>
-    std::optional<std::vector<T>> list(const toml::table& table, const std::string& path,
-                                       std::string_view key, const Problem& problem) {
-        const auto* node = table.get(key);
-        if (node == nullptr) return std::nullopt;
-        const auto* array = node->as_array();
-        if (array == nullptr) {
-            mistyped(*node, join(path, key), "an array of strings");
-            return std::nullopt;
-        }
-        std::vector<T> values;
-        for (std::size_t i = 0; i < array->size(); ++i) {
-            const auto& entry = *array->get(i);
-            const auto place = fmt::format("{}[{}]", join(path, key), i);
-            const auto value = text_of<T>(entry, place);
-            if (!value) continue;
-            if (auto text = problem(*value); !text.empty()) {
-                fail(entry.source().begin, place, std::move(text));
-            }
-            values.push_back(*value);
-        }
-        return values;
-    }
-
-    static std::string join(const std::string& path, std::string_view key) {
-        return fmt::format("{}.{}", path, key);
-    }
-
-    void mistyped(const toml::node& node, const std::string& key, std::string_view allowed) {
-        fail(node.source().begin, key,
-             fmt::format("expected {}, found {}", allowed, type_name(node)));
-    }
-
-  private:
-    template <typename T>
-    std::optional<T> text_of(const toml::node& node, const std::string& key) {
-        const auto text = node.value_exact<std::string>();
-        if (!text) {
-            mistyped(node, key, TextForm<T>::allowed);
-            return std::nullopt;
-        }
-        auto value = TextForm<T>::parse(*text);
-        if (!value) refused(node, key, *text, TextForm<T>::allowed);
-        return value;
-    }
-
-    void refused(const toml::node& node, const std::string& key, std::string_view value,
-                 std::string_view allowed) {
-        fail(node.source().begin, key, fmt::format("invalid \"{}\": expected {}", value, allowed));
-    }
-
-    std::vector<ConfigurationError> errors_;
-};
-
-void read_interfaces(Reader& reader, const toml::table& root, Configuration& result) {
+void read_interfaces(ConfigurationReader& reader, const toml::table& root, Configuration& result) {
     if (const auto* wan = reader.table(root, "wan")) {
         reader.only(*wan, "wan", {"interfaces"});
         const auto no_problem = [](const InterfaceName&) { return std::string(); };
@@ -233,7 +71,7 @@ void read_interfaces(Reader& reader, const toml::table& root, Configuration& res
     }
 }
 
-void read_hosts(Reader& reader, const toml::table& root, Configuration& result) {
+void read_hosts(ConfigurationReader& reader, const toml::table& root, Configuration& result) {
     const auto* hosts = reader.table(root, "hosts");
     if (hosts == nullptr) return;
     reader.only(*hosts, "hosts", {"lease-files"});
@@ -242,7 +80,7 @@ void read_hosts(Reader& reader, const toml::table& root, Configuration& result) 
     if (files) result.lease_files = *std::move(files);
 }
 
-void read_nat(Reader& reader, const toml::table& root, Configuration& result) {
+void read_nat(ConfigurationReader& reader, const toml::table& root, Configuration& result) {
     const auto* nat = reader.table(root, "nat");
     if (nat == nullptr) return;
     reader.only(*nat, "nat", {"masquerade", "ipv6", "udp-timeout", "pool", "sources", "exempt"});
@@ -275,7 +113,8 @@ bool overlap(const PortRange& a, const PortRange& b) {
 }
 
 // The ranges of claims, the pool, and the ranges themselves are apart.
-void check_ranges(Reader& reader, const toml::table& root, const Configuration& configuration) {
+void check_ranges(ConfigurationReader& reader, const toml::table& root,
+                  const Configuration& configuration) {
     const auto& claims = configuration.claims;
     if (!claims.enabled) return;
     const auto keep_apart = [&](const char* key, const PortRange& range, const PortRange& other,
@@ -286,7 +125,7 @@ void check_ranges(Reader& reader, const toml::table& root, const Configuration& 
         for (const auto& place : {std::pair("nat", "pool"), std::pair("auto", key)}) {
             if (const auto node = root[place.first][place.second]) at = node.node()->source().begin;
         }
-        reader.fail(at, Reader::join("auto", key),
+        reader.fail(at, ConfigurationReader::join("auto", key),
                     fmt::format("invalid \"{}\": expected a range apart from {} ({})",
                                 to_text(range), other_name, to_text(other)));
     };
@@ -295,7 +134,7 @@ void check_ranges(Reader& reader, const toml::table& root, const Configuration& 
     keep_apart("alternates", claims.alternates, claims.ports, "auto.ports");
 }
 
-void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
+void read_auto(ConfigurationReader& reader, const toml::table& root, Configuration& result) {
     const auto* table = reader.table(root, "auto");
     if (table == nullptr) return;
     auto& claims = result.claims;
@@ -319,16 +158,13 @@ void read_auto(Reader& reader, const toml::table& root, Configuration& result) {
     limit("limit-per-mac", claims.limit_per_mac);
 }
 
-std::optional<StaticReservation> read_reservation(Reader& reader, bool nat66,
+std::optional<StaticReservation> read_reservation(ConfigurationReader& reader, bool nat66,
                                                   const toml::table& table,
                                                   const std::string& path) {
     reader.only(
         table, path,
         {"host", "protocol", "port", "external-port", "external-address", "filtering", "comment"});
-    for (const auto key : {"host", "protocol", "port"}) {
-        if (table.contains(key)) continue;
-        reader.fail(table.source().begin, Reader::join(path, key), "is missing");
-    }
+    reader.require(table, path, {"host", "protocol", "port"});
     const auto host = reader.text<HostKey>(table, path, "host");
     const auto protocol = reader.text<Protocol>(table, path, "protocol");
     const auto port = reader.port(table, path, "port");
@@ -338,7 +174,7 @@ std::optional<StaticReservation> read_reservation(Reader& reader, bool nat66,
     const auto comment = reader.text<Comment>(table, path, "comment");
     const bool ipv6 = host && protocol && port && is_ipv6({*host, *protocol, *port});
     const auto fail = [&](const char* key, const std::string& given, const std::string& expected) {
-        reader.fail(table.get(key)->source().begin, Reader::join(path, key),
+        reader.fail(table.get(key)->source().begin, ConfigurationReader::join(path, key),
                     fmt::format("invalid {}: expected {}", given, expected));
     };
     if (ipv6 && !nat66 && external_port && external_port != port) {
@@ -359,14 +195,8 @@ std::optional<StaticReservation> read_reservation(Reader& reader, bool nat66,
                              external_address.value_or(ExternalAddress())};
 }
 
-void read_reservations(Reader& reader, const toml::table& root, Configuration& result) {
-    const auto* node = root.get("reservation");
-    if (node == nullptr) return;
-    const auto* array = node->as_array();
-    if (array == nullptr) {
-        reader.mistyped(*node, "reservation", "an array of tables: [[reservation]]");
-        return;
-    }
+void read_reservations(ConfigurationReader& reader, const toml::table& root,
+                       Configuration& result) {
     std::map<Endpoint, unsigned> endpoints;  // with the line of each
     std::map<ExternalEndpoint, unsigned> outside;
     // Who has a port on any address has it on all. Returns the line of whoever has it before.
@@ -382,17 +212,10 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
         outside.emplace(wanted, line);
         return before;
     };
-    for (std::size_t i = 0; i < array->size(); ++i) {
-        const auto path = fmt::format("reservation[{}]", i);
-        const auto& entry = *array->get(i);
-        const auto* table = entry.as_table();
-        if (table == nullptr) {
-            reader.mistyped(entry, path, "a table");
-            continue;
-        }
-        const auto row = read_reservation(reader, result.nat66, *table, path);
-        if (!row) continue;
-        const auto at = entry.source().begin;
+    reader.tables(root, "", "reservation", [&](const toml::table& table, const std::string& path) {
+        const auto row = read_reservation(reader, result.nat66, table, path);
+        if (!row) return;
+        const auto at = table.source().begin;
         const auto [same, new_endpoint] = endpoints.emplace(row->internal, at.line);
         if (!new_endpoint) {
             reader.fail(
@@ -401,20 +224,20 @@ void read_reservations(Reader& reader, const toml::table& root, Configuration& r
         }
         const auto protocol = row->internal.protocol;
         result.reservations.push_back(*row);
-        if (is_ipv6(row->internal)) continue;  // who shows what is up to the LANs' networks
+        if (is_ipv6(row->internal)) return;  // who shows what is up to the LANs' networks
         const auto taken = take({protocol, row->external_port, row->external_address}, at.line);
         if (new_endpoint && taken) {
-            reader.fail(at, Reader::join(path, "external-port"),
+            reader.fail(at, ConfigurationReader::join(path, "external-port"),
                         fmt::format("external port {}/{} belongs to the reservation in line {}",
                                     to_text(row->external_port), to_text(protocol), *taken));
         }
         if (result.pool.contains(row->external_port)) {
             reader.fail(
-                at, Reader::join(path, "external-port"),
+                at, ConfigurationReader::join(path, "external-port"),
                 fmt::format("external port {} is in nat.pool ({}), which cannot be reserved",
                             to_text(row->external_port), to_text(result.pool)));
         }
-    }
+    });
 }
 
 }  // namespace
@@ -445,7 +268,7 @@ Configuration parse_configuration(std::string_view text, const std::string& file
         throw ConfigurationInvalid(file,
                                    {{at.line, at.column, "", std::string(error.description())}});
     }
-    Reader reader;
+    ConfigurationReader reader;
     Configuration result;
     reader.only(root, "", {"wan", "lan", "hosts", "nat", "auto", "reservation"});
     read_interfaces(reader, root, result);
