@@ -106,6 +106,7 @@ Json to_json(const TunnelRow& tunnel) {
             {"public-key", tunnel.public_key},
             {"listen-port", tunnel.listen_port},
             {"addresses", tunnel.addresses},
+            {"origin", tunnel.origin},
             {"up", tunnel.up},
             {"peers", peers}};
 }
@@ -114,9 +115,10 @@ std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now)
     if (tunnels.empty()) return "no tunnels\n";
     std::string text;
     for (const auto& tunnel : tunnels) {
-        text += fmt::format("{}  {}  port {}  public key {}{}\n", tunnel.name,
+        text += fmt::format("{}  {}  port {}  public key {}{}{}\n", tunnel.name,
                             fmt::join(tunnel.addresses, ", "), tunnel.listen_port,
-                            tunnel.public_key, tunnel.up ? "" : "  NOT UP: see status");
+                            tunnel.public_key, tunnel.origin == "static" ? "  static" : "",
+                            tunnel.up ? "" : "  NOT UP: see status");
         std::vector<Cells> lines;
         for (const auto& peer : tunnel.peers) {
             const auto& endpoint = peer.endpoint_now.empty() ? peer.endpoint : peer.endpoint_now;

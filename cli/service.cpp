@@ -193,8 +193,8 @@ std::vector<TunnelRow> Service::tunnels(const std::optional<std::string>& name) 
     for (const auto& [each, path] : tunnel_paths()) {
         if (name && *name != each) continue;
         TunnelProxy proxy(*connection_, path);
-        rows.push_back({each, proxy.PublicKey(), proxy.ListenPort(), proxy.Addresses(), proxy.Up(),
-                        proxy.peers()});
+        rows.push_back({each, proxy.PublicKey(), proxy.ListenPort(), proxy.Addresses(),
+                        proxy.Origin(), proxy.Up(), proxy.peers()});
     }
     if (name && rows.empty()) (void)tunnel(*name);
     return rows;

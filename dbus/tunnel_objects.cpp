@@ -126,6 +126,9 @@ class TunnelObjects::Adaptor final
             return addresses;
         });
     }
+    std::string Origin() override {
+        return guarded([&] { return to_text(tunnels_.find(name_).origin); });
+    }
     bool Up() override {
         return guarded([&] { return tunnels_.is_up(name_); });
     }

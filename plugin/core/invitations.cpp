@@ -192,7 +192,7 @@ TunnelSettings Invitations::exported(const InterfaceName& name, const PublicKey&
 
 TunnelSettings Invitations::invite(const InterfaceName& name, const Guest& guest,
                                    const OtherSide& side) {
-    const auto& tunnel = tunnels_.find(name);
+    const auto& tunnel = tunnels_.find_changeable(name);
     const auto endpoint = own_endpoint(side.endpoint, tunnel.settings);
     if (!endpoint) require_endpoint();
     const auto addresses = place_for(guest, tunnel);
@@ -212,7 +212,7 @@ TunnelSettings Invitations::invite(const InterfaceName& name, const Guest& guest
 
 SecretText Invitations::invite_gateway(const InterfaceName& name, const Guest& guest,
                                        const OwnSite& site, std::chrono::seconds lifetime) {
-    const auto& tunnel = tunnels_.find(name);
+    const auto& tunnel = tunnels_.find_changeable(name);
     const auto& settings = tunnel.settings;
     const auto now = clock_();
     std::erase_if(offered_, [now](const auto& each) { return each.second < now; });

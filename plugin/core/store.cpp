@@ -41,6 +41,7 @@ constexpr std::array migrations{
     "ALTER TABLE reservation ADD COLUMN external_address TEXT;",  // NULL: any
     StoredTunnels::schema,
     "ALTER TABLE peer ADD COLUMN learnt_endpoint TEXT;",  // NULL: it is where it was said to be
+    "ALTER TABLE tunnel ADD COLUMN origin TEXT NOT NULL DEFAULT 'api';",
 };
 
 Port stored_port(std::int64_t value) {

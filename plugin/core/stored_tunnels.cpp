@@ -70,6 +70,7 @@ std::vector<Tunnel> StoredTunnels::load() {
         settings.dns = words_of(rows.text(6));
         settings.table = stored<RouteTable>("route_table", rows.text(7));
         settings.metric = stored_number<std::uint32_t>("metric", rows.integer(8));
+        tunnel.origin = stored<Origin>("origin", rows.text(9));
         peers.bind(1, to_text(tunnel.name));
         while (peers.step()) {
             const auto key = stored<PublicKey>("public_key", peers.text(1));
@@ -99,7 +100,7 @@ void StoredTunnels::write(const Tunnel& tunnel) {
     if (settings.private_key) {
         key = vault_.seal(settings.private_key->bytes(), private_key_of(tunnel.name));
     }
-    Statement(database_, "INSERT INTO tunnel VALUES (?,?,?,?,?,?,?,?,?)")
+    Statement(database_, "INSERT INTO tunnel VALUES (?,?,?,?,?,?,?,?,?,?)")
         .bind(1, to_text(tunnel.name))
         .bind_bytes(2, key)
         .bind(3, std::int64_t{settings.listen_port ? settings.listen_port->value() : 0})
@@ -109,6 +110,7 @@ void StoredTunnels::write(const Tunnel& tunnel) {
         .bind(7, joined(settings.dns))
         .bind(8, to_text(settings.table))
         .bind(9, std::int64_t{settings.metric})
+        .bind(10, to_text(tunnel.origin))
         .run();
     for (const auto& peer : settings.peers) {
         write_peer(tunnel.name, peer, learnt_place(tunnel, peer.public_key));

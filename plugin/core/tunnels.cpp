@@ -99,8 +99,7 @@ void require_literal(const InterfaceName& name) {
 }
 
 PeerSettings new_peer(const PublicKey& key) {
-    constexpr Keepalive usual{5};  // a NAT forgets a flow after 30 s, and retries cost nothing
-    return {.public_key = key, .keepalive = usual};
+    return {.public_key = key, .keepalive = default_keepalive};
 }
 
 PeerSettings changed(PeerSettings peer, const PeerChanges& changes) {
@@ -272,7 +271,7 @@ void Tunnels::bring_up(const Tunnel& tunnel) {
     backend_.finish(name);
 }
 
-const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings) {
+const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings, Origin by) {
     if (tunnels_.contains(name)) {
         throw Refused(Refusal::tunnel_exists, "there is a tunnel " + to_text(name) + " already");
     }
@@ -289,7 +288,7 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     }
     if (settings.fwmark == 0) settings.fwmark = free_mark(tunnels_);
     std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
-    const Tunnel tunnel{name, std::move(settings)};
+    const Tunnel tunnel{name, std::move(settings), by};
     const auto device = device_of(tunnel.settings);
     require_consistent(device);
     auto default_routes = default_routes_;
@@ -324,15 +323,15 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
     return tunnels_.emplace(name, tunnel).first->second;
 }
 
-void Tunnels::replace(const InterfaceName& name, TunnelSettings settings) {
-    auto& tunnel = tunnels_.at(find(name).name);
+void Tunnels::replace(const InterfaceName& name, TunnelSettings settings, Origin by) {
+    auto& tunnel = changeable(name, by);
     const auto& before = tunnel.settings;
     if (!settings.private_key) settings.private_key = before.private_key;
     if (!settings.listen_port) settings.listen_port = before.listen_port;
     if (settings.listen_port != before.listen_port) require_free(*settings.listen_port);
     if (settings.fwmark == 0) settings.fwmark = before.fwmark;
     std::ranges::stable_sort(settings.peers, {}, &PeerSettings::public_key);
-    Tunnel changed{name, std::move(settings), tunnel.learnt};
+    Tunnel changed{name, std::move(settings), tunnel.origin, tunnel.learnt};
     std::erase_if(changed.learnt, [&](const auto& each) {
         return !is_placed_alike(before, changed.settings, each.first);
     });
@@ -392,7 +391,7 @@ void Tunnels::move(const Tunnel& from, const Tunnel& to) {
 }
 
 void Tunnels::configure(const InterfaceName& name, const TunnelChanges& changes) {
-    auto settings = find(name).settings;
+    auto settings = changeable(name, Origin::api).settings;
     if (changes.private_key) settings.private_key = changes.private_key;
     if (changes.listen_port) settings.listen_port = changes.listen_port;
     if (changes.addresses) settings.addresses = *changes.addresses;
@@ -404,7 +403,7 @@ void Tunnels::configure(const InterfaceName& name, const TunnelChanges& changes)
 }
 
 void Tunnels::set_peers(const InterfaceName& name, const std::vector<PeerChanges>& peers) {
-    auto settings = find(name).settings;
+    auto settings = changeable(name, Origin::api).settings;
     const auto before = std::exchange(settings.peers, {});
     for (const auto& changes : peers) {
         auto& peer = settings.peers.emplace_back(peer_with(changes));
@@ -416,8 +415,8 @@ void Tunnels::set_peers(const InterfaceName& name, const std::vector<PeerChanges
     replace(name, std::move(settings));
 }
 
-void Tunnels::remove(const InterfaceName& name) {
-    const auto& tunnel = find(name);
+void Tunnels::remove(const InterfaceName& name, Origin by) {
+    const auto& tunnel = changeable(name, by);
     auto transaction = gateway_.store().begin();
     transaction.remove_tunnel(name);
     auto default_routes = default_routes_;
@@ -453,7 +452,7 @@ void Tunnels::remove_interface(const InterfaceName& name) {
 }
 
 void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
-    auto& tunnel = tunnels_.at(find(name).name);
+    auto& tunnel = changeable(name, Origin::api);
     auto& peers = tunnel.settings.peers;
     const auto place = place_of(peers, changes.public_key);
     const bool is_there = place != peers.end() && place->public_key == changes.public_key;
@@ -475,7 +474,7 @@ void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
 }
 
 void Tunnels::remove_peer(const InterfaceName& name, const PublicKey& key) {
-    auto& tunnel = tunnels_.at(find(name).name);
+    auto& tunnel = changeable(name, Origin::api);
     auto& peers = tunnel.settings.peers;
     const auto place = place_of(peers, key);
     if (place == peers.end() || place->public_key != key) {
@@ -578,6 +577,18 @@ const Tunnel& Tunnels::find(const InterfaceName& name) const {
     const auto found = tunnels_.find(name);
     if (found != tunnels_.end()) return found->second;
     throw Refused(Refusal::no_such_tunnel, "there is no tunnel " + to_text(name));
+}
+
+Tunnel& Tunnels::changeable(const InterfaceName& name, Origin by) {
+    auto& tunnel = tunnels_.at(find(name).name);
+    if (tunnel.origin == Origin::configured && by != Origin::configured) {
+        throw Refused(
+            Refusal::read_only,
+            "tunnel " + to_text(name) +
+                " comes from the configuration file; change the [[tunnel]] with name = \"" +
+                to_text(name) + "\" there");
+    }
+    return tunnel;
 }
 
 std::vector<PeerView> Tunnels::peers(const InterfaceName& name) {

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sqlite3.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -250,11 +251,30 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 7"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 8"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }
     EXPECT_THAT(aside_files(), IsEmpty());
+}
+
+TEST_F(StoreTest, TakesTunnelsOfAnOlderSchemaForTheApis) {
+    const Tunnel tunnel{parse<InterfaceName>("name", "wg0"), {.listen_port = port(51820)}};
+    {
+        auto opened = Store::open(directory_.path());
+        auto transaction = opened.store.begin();
+        transaction.write(tunnel);
+        transaction.commit();
+    }
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(
+        sqlite3_exec(database, "ALTER TABLE tunnel DROP COLUMN origin; PRAGMA user_version = 6",
+                     nullptr, nullptr, nullptr),
+        SQLITE_OK)
+        << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    EXPECT_THAT(Store::open(directory_.path()).state.tunnels, ::testing::ElementsAre(tunnel));
 }
 
 TEST_F(StoreTest, KeepsAsideADatabaseOfAnotherProgram) {

@@ -162,14 +162,14 @@ class TunnelsFixture : public GatewayFixture {
         part_of_a_second_ -= whole;
     }
     /// The service starts again, from what is on the disk.
-    void restart() {
+    void restart(const Configuration& configuration = {}) {
         tunnels_.reset();
         gateway_.reset();
         auto opened = Store::open(directory_.path());
         auto stored = std::move(opened.state.tunnels);
         const auto unreadable = std::move(opened.state.tunnels_unreadable);
-        gateway_ = std::make_unique<Gateway>(Configuration(), std::move(opened), firewall_,
-                                             settler_, [this] { return now_; });
+        gateway_ = std::make_unique<Gateway>(configuration, std::move(opened), firewall_, settler_,
+                                             [this] { return now_; });
         gateway_->start(home());
         open(std::move(stored), unreadable);
     }

@@ -100,6 +100,7 @@ struct TunnelRow {
     std::string public_key;
     std::uint16_t listen_port = 0;
     std::vector<std::string> addresses;
+    std::string origin;
     bool up = false;
     std::vector<PeerRow> peers;
 };

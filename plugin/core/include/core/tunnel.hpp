@@ -12,6 +12,7 @@ namespace porthole {
 struct Tunnel {
     InterfaceName name;
     TunnelSettings settings;                 ///< its peers are sorted by key
+    Origin origin = Origin::api;             ///< or Origin::configured
     std::map<PublicKey, Place> learnt = {};  ///< where peers were last that were elsewhere
     bool operator==(const Tunnel&) const = default;
 };

@@ -75,7 +75,8 @@ struct LearntEndpoint {
 ///
 /// A change goes the way of the Gateway's: decide, write to the store's open transaction, change
 /// the kernel, commit, change memory. A call that throws has changed nothing. Throws
-/// InvalidArgument, Refused, KernelFailure, StorageFailure.
+/// InvalidArgument, Refused, KernelFailure, StorageFailure. `by`: who asks; tunnels of the
+/// configuration file are refused (read_only) to everybody else.
 class Tunnels {
   public:
     /// `gateway` has been started.
@@ -91,15 +92,16 @@ class Tunnels {
 
     /// Without a private key one is made, without a listen port one is chosen that nobody has,
     /// without a firewall mark one that no other tunnel has.
-    const Tunnel& create(const InterfaceName& name, TunnelSettings settings);
+    const Tunnel& create(const InterfaceName& name, TunnelSettings settings,
+                         Origin by = Origin::api);
     /// Makes the tunnel what is said, as a difference: sessions that can stay do, and so does the
     /// private key, the listen port or the firewall mark that is not given. All or nothing.
-    void replace(const InterfaceName& name, TunnelSettings settings);
+    void replace(const InterfaceName& name, TunnelSettings settings, Origin by = Origin::api);
     void configure(const InterfaceName& name, const TunnelChanges& changes);
     /// Makes these its peers, and no others. A preshared key that is not given stays.
     void set_peers(const InterfaceName& name, const std::vector<PeerChanges>& peers);
     /// With its interface, keys and peers.
-    void remove(const InterfaceName& name);
+    void remove(const InterfaceName& name, Origin by = Origin::api);
     /// Adds the peer, or makes the one of this key what is said. No other peer's session is
     /// disturbed.
     void set_peer(const InterfaceName& name, const PeerChanges& changes);
@@ -113,6 +115,10 @@ class Tunnels {
     [[nodiscard]] const std::map<InterfaceName, Tunnel>& all() const { return tunnels_; }
     /// Throws Refused (no_such_tunnel).
     [[nodiscard]] const Tunnel& find(const InterfaceName& name) const;
+    /// The same, and throws Refused (read_only) for one of the configuration file's.
+    [[nodiscard]] const Tunnel& find_changeable(const InterfaceName& name) {
+        return changeable(name, Origin::api);
+    }
     /// In the order of their keys.
     [[nodiscard]] std::vector<PeerView> peers(const InterfaceName& name);
     /// Its interface is there, and what it is to be.
@@ -130,6 +136,7 @@ class Tunnels {
     void bring_up(const Tunnel& tunnel);
     void move(const Tunnel& from, const Tunnel& to);
     void remove_interface(const InterfaceName& name);
+    Tunnel& changeable(const InterfaceName& name, Origin by);
     void change(const Tunnel& tunnel, const std::optional<PeerSettings>& before,
                 const std::optional<PeerSettings>& after, bool endpoint_given,
                 Store::Transaction& transaction);

@@ -51,6 +51,10 @@ class DnsEntry {
 constexpr std::uint32_t least_mtu = 576;
 constexpr std::uint32_t most_mtu = 65455;
 
+/// Of a peer that is described without one: a NAT forgets a flow after 30 s, and retries cost
+/// nothing.
+constexpr Keepalive default_keepalive{5};
+
 struct PeerSettings {
     PublicKey public_key;
     Comment name = {};  ///< for people; wg-quick(8) has none
