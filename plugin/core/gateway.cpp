@@ -126,30 +126,53 @@ void Gateway::release(std::span<const ReservationId> ids, IfGeneration if_genera
     commit(reservations_.release(ids));
 }
 
-void Gateway::reload(Configuration configuration) {
+void Gateway::reload(Configuration configuration, const std::function<void()>& rest) {
     const auto old_pool = reservations_.pool();
     const auto old_alternates = reservations_.claim_alternates();
     reservations_.set_pool(configuration.pool);
     reservations_.set_claim_alternates(configuration.claims.alternates);
+    ConfiguredDifference configured;
+    std::optional<std::uint64_t> committed;  // the generation that it made
     try {
         const auto perimeter = perimeter_for(configuration, interfaces_);
         set_perimeter(perimeter);
-        const auto configured = configured_by(configuration, perimeter);
+        configured = configured_by(configuration, perimeter);
         if (configured.invalid) throw InvalidArgument(joined(configured.refused));
         if (!configured.refused.empty()) {
             throw Refused(Refusal::port_taken, joined(configured.refused));
         }
         commit(configured.difference, perimeter);
+        committed = generation_;
+        if (rest) rest();
     } catch (...) {
         reservations_.set_pool(old_pool);
         reservations_.set_claim_alternates(old_alternates);
-        set_perimeter(perimeter_);
+        if (committed) {
+            revert(configured.difference, *committed);
+        } else {
+            set_perimeter(perimeter_);
+        }
         throw;
     }
     configuration_ = std::move(configuration);
     configuration_refused_.clear();
     candidates_ = {};  // who is still there is seen by the look that follows
     look();
+}
+
+// Of a configuration that was not kept in the end. `generation`: after its change.
+void Gateway::revert(const ReservationDifference& change, std::uint64_t generation) {
+    const auto perimeter = perimeter_for(configuration_, interfaces_);
+    set_perimeter(perimeter);
+    try {
+        // A claim that has moved since then cannot be moved back by what it was.
+        commit(generation == generation_ ? change.inverse()
+                                         : configured_by(configuration_, perimeter).difference,
+               perimeter);
+    } catch (const std::exception& failure) {
+        set_perimeter(perimeter_);
+        log::error("take-back-failed", "the reservations are not as they were: {}", failure.what());
+    }
 }
 
 ConfiguredDifference Gateway::configured_by(const Configuration& configuration,

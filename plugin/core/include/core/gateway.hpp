@@ -68,7 +68,9 @@ class Gateway {
     void release(std::span<const ReservationId> ids, IfGeneration if_generation);
 
     /// Takes over a new configuration as a difference, or throws and keeps the one that holds.
-    void reload(Configuration configuration);
+    /// `rest`: what else belongs to that, done with its reservations in force. They are taken back
+    /// if it throws.
+    void reload(Configuration configuration, const std::function<void()>& rest = nullptr);
     /// Follows a change of the gateway's interfaces.
     void interfaces_changed(const InterfaceSnapshot& interfaces);
     /// Follows the ports that the gateway itself has (see OwnPorts). What a reservation has stays
@@ -145,6 +147,7 @@ class Gateway {
     [[nodiscard]] std::vector<ProtocolPort> unreserved_own_ports() const;
     [[nodiscard]] ConfiguredDifference configured_by(const Configuration& configuration,
                                                      const Perimeter& perimeter) const;
+    void revert(const ReservationDifference& change, std::uint64_t generation);
     void set_perimeter(const Perimeter& perimeter);
     void warn_of_pinholes(std::vector<std::string>& warnings) const;
     void warn_of_nat66(std::vector<std::string>& warnings) const;
