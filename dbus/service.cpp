@@ -100,6 +100,7 @@ class Service::Adaptor final
           tunnels_(use_cases.tunnels),
           invitations_(use_cases.invitations),
           peers_(use_cases.peers),
+          static_tunnels_(use_cases.static_tunnels),
           tracer_(use_cases.tracer),
           read_configuration_(std::move(read_configuration)),
           tunnel_files_(std::move(tunnel_files)),
@@ -139,6 +140,14 @@ class Service::Adaptor final
 
     /// Emits Tunnel.PeersChanged; when the next one is due that waits.
     std::optional<Clock::time_point> announce_peers() { return tunnel_objects_.announce(); }
+
+    void reload() {
+        static_tunnels_.reload(read_configuration_());
+        tunnel_objects_.follow();
+        for (const auto& [name, tunnel] : tunnels_.all()) {
+            if (tunnel.origin == Origin::configured) tunnel_objects_.announce_settings(name);
+        }
+    }
 
     /// Sends the answers that have waited for flows to be settled and need not any more.
     void answer_settled() {
@@ -286,7 +295,7 @@ class Service::Adaptor final
 
     void Reload(sdbus::Result<>&& result) override {
         change(std::move(result), [this] {
-            gateway_.reload(read_configuration_());
+            reload();
             return std::tuple();
         });
     }
@@ -294,6 +303,7 @@ class Service::Adaptor final
     void Status(sdbus::Result<Dictionary>&& result) override {
         read(std::move(result), [this] {
             auto status = gateway_.status();
+            for (const auto& line : static_tunnels_.warnings()) status.warnings.push_back(line);
             for (auto& line : tunnels_.warnings()) status.warnings.push_back(std::move(line));
             for (auto& line : peers_.warnings()) status.warnings.push_back(std::move(line));
             return to_dictionary(status);
@@ -401,6 +411,7 @@ class Service::Adaptor final
     Tunnels& tunnels_;
     Invitations& invitations_;
     PeerWatch& peers_;
+    StaticTunnels& static_tunnels_;
     Tracer& tracer_;
     ReadConfiguration read_configuration_;
     TunnelFiles tunnel_files_;
@@ -419,6 +430,8 @@ Service::Service(Bus& bus, const UseCases& use_cases, ReadConfiguration read_con
                                          std::move(tunnel_files))) {}
 
 Service::~Service() = default;
+
+void Service::reload() { adaptor_->reload(); }
 
 void Service::request_name() {
     try {

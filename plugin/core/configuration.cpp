@@ -10,6 +10,7 @@
 #include <toml++/toml.h>
 
 #include "configuration_reader.hpp"
+#include "tunnel_configuration.hpp"
 
 namespace porthole {
 
@@ -270,13 +271,14 @@ Configuration parse_configuration(std::string_view text, const std::string& file
     }
     ConfigurationReader reader;
     Configuration result;
-    reader.only(root, "", {"wan", "lan", "hosts", "nat", "auto", "reservation"});
+    reader.only(root, "", {"wan", "lan", "hosts", "nat", "auto", "reservation", "tunnel"});
     read_interfaces(reader, root, result);
     read_hosts(reader, root, result);
     read_nat(reader, root, result);
     read_auto(reader, root, result);
     check_ranges(reader, root, result);
     read_reservations(reader, root, result);
+    read_tunnels(reader, root, result);
     auto errors = reader.take_errors();
     if (!errors.empty()) throw ConfigurationInvalid(file, std::move(errors));
     return result;

@@ -12,6 +12,7 @@
 #include "core/gateway.hpp"
 #include "core/log.hpp"
 #include "core/peer_watch.hpp"
+#include "core/static_tunnels.hpp"
 #include "core/store.hpp"
 #include "dbus/service.hpp"
 #include "memory.hpp"
@@ -54,6 +55,7 @@ void run(const Options& options) {
     block_signals();
     const auto read = [&options] { return read_configuration(options); };
     auto configuration = read();
+    const auto wanted_tunnels = configuration.tunnels;
 
     dbus::Bus bus;
     netlink::InterfaceMonitor monitor;
@@ -74,12 +76,14 @@ void run(const Options& options) {
         tunnels.cannot_read(unreadable);
     }
     tunnels.start();
+    StaticTunnels static_tunnels(gateway, tunnels, options.state);
+    static_tunnels.start(wanted_tunnels);
     resolver::AresResolver names;
     PeerWatch peers(tunnels, names);
 
     nft::KernelTracer tracer;
     Invitations invitations(tunnels, gateway, now);
-    dbus::Service service(bus, {gateway, tunnels, invitations, peers, tracer}, read,
+    dbus::Service service(bus, {gateway, tunnels, invitations, peers, static_tunnels, tracer}, read,
                           {wg::parse_quick_file, wg::format_quick_file});
     InterfaceSource interfaces(monitor, reader, gateway);
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
@@ -95,9 +99,9 @@ void run(const Options& options) {
     std::optional<WatchSource> seen;
     if (watch) seen.emplace(*watch, gateway);
     EventLoop loop;
-    SignalSource signals(loop, [&gateway, &read] {
+    SignalSource signals(loop, [&service] {
         try {
-            gateway.reload(read());
+            service.reload();
             log::info("reloaded", "the configuration was read again");
         } catch (const Error& error) {
             log::error("reload-refused", "the old configuration stays: {}", error.what());

@@ -4,14 +4,7 @@
 #include <sstream>
 
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
-#include "lab/links.hpp"
-#include "lab/porthole.hpp"
-#include "lab/process.hpp"
-#include "lab/sockets.hpp"
 #include "netlink/interface_editor.hpp"
 #include "two_gateways.hpp"
 #include "types/key.hpp"
@@ -20,7 +13,6 @@ namespace porthole {
 namespace {
 
 namespace addresses = lab::address;
-using lab::at;
 using lab::UdpSocket;
 using nlohmann::json;
 using testing::AllOf;

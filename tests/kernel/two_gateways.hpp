@@ -1,93 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <cerrno>
-#include <string>
-#include <vector>
-
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
-#include "lab/links.hpp"
-#include "lab/porthole.hpp"
-#include "lab/process.hpp"
-#include "lab/sockets.hpp"
-#include "lab/two_sites.hpp"
-#include "types/error.hpp"
+#include "tunnel_sites.hpp"
 
 namespace porthole {
 
-/// Two sites whose gateways drop what comes in unsolicited, with the service on both. Skips where
-/// the kernel has no WireGuard.
-class TwoGateways : public testing::Test {
+/// The same with the service on both gateways.
+class TwoGateways : public TunnelSites {
   protected:
     void SetUp() override {
-        try {
-            lab::add_link(sites.outside, "wg0", "wireguard");
-            lab::delete_link(sites.outside, "wg0");
-        } catch (const KernelFailure& failure) {
-            if (failure.code() != EOPNOTSUPP) throw;
-            GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
-        }
-        lab::masquerade(sites.gateway_a, lab::InputPolicy::drop);
-        lab::masquerade(sites.gateway_b, lab::InputPolicy::drop);
+        TunnelSites::SetUp();
+        if (IsSkipped()) return;
         a.start();
         b.start();
     }
 
-    /// What portholectl says; it must succeed.
-    static nlohmann::json done(const lab::Porthole& gateway, std::vector<std::string> arguments,
-                               const std::string& input = {}) {
-        arguments.insert(arguments.begin(), "--json");
-        const auto finished = gateway.ctl(arguments, {.input = input});
-        EXPECT_EQ(finished.status, 0) << finished.errors;
-        return finished.status == 0 ? nlohmann::json::parse(finished.output) : nlohmann::json();
-    }
-    /// The name of the error, without the part that all have, and its message.
-    static std::string refused(const lab::Porthole& gateway, std::vector<std::string> arguments,
-                               const std::string& input = {}) {
-        arguments.insert(arguments.begin(), "--json");
-        const auto finished = gateway.ctl(arguments, {.input = input});
-        if (finished.status != 1) return "status " + std::to_string(finished.status);
-        const auto answer = nlohmann::json::parse(finished.output);
-        const auto name = answer["error"].get<std::string>();
-        return name.substr(name.rfind('.') + 1) + ": " + answer["message"].get<std::string>();
-    }
-    static nlohmann::json tunnel(const lab::Porthole& gateway) {
-        return done(gateway, {"tunnel", "show", "wg0"})["tunnels"][0];
-    }
-    static std::string key_of(const lab::Porthole& gateway) {
-        return tunnel(gateway)["public-key"].get<std::string>();
-    }
-
-    void create_tunnels() {
+    void create_tunnels() const {
         done(a, {"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24"});
         done(b, {"tunnel", "create", "wg0", "--addresses", "10.9.0.2/24"});
     }
-    void let_b_look_for_a() {
+    void let_b_look_for_a() const {
         done(b, {"tunnel", "peer", "set", "wg0", key_of(a), "--endpoint", "203.0.113.1:51820",
                  "--allowed-ips", "10.9.0.1/32,192.168.2.0/24", "--name", "site A"});
     }
-    void connect_sites() {
+    void connect_sites() const {
         create_tunnels();
         done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--endpoint", "203.0.113.2:51820",
                  "--allowed-ips", "10.9.0.2/32,192.168.3.0/24", "--name", "site B"});
         let_b_look_for_a();
     }
-    /// A packet from host a1 reaches host b1, and the answer comes back: with their own addresses.
-    [[nodiscard]] bool sites_are_connected(lab::Duration limit = lab::Duration(200)) const {
-        const auto shown = lab::exchange(a1, b1, lab::at(lab::address::b1, 4000), limit);
-        return shown == lab::at(lab::address::a1, 4000);
-    }
-    [[nodiscard]] bool sites_connect() const {
-        return lab::comes_true([this] { return sites_are_connected(); });
-    }
-
-    lab::TwoSites sites;
-    lab::Porthole a{sites.gateway_a};
-    lab::Porthole b{sites.gateway_b};
-    lab::UdpSocket a1{sites.a1, 4000};
-    lab::UdpSocket b1{sites.b1, 4000};
 };
 
 }  // namespace porthole

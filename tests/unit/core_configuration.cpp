@@ -101,7 +101,8 @@ port = -1
         errors,
         Pointwise(
             Begins(),
-            {"1:1: colour: unknown key; allowed here: wan, lan, hosts, nat, auto, reservation",
+            {"1:1: colour: unknown key; allowed here: wan, lan, hosts, nat, auto, reservation, "
+             "tunnel",
              "2:18: lan.interfaces: expected an array of strings, found a string",
              "3:5: lan.interface: unknown key; allowed here: interfaces",
              "5:23: wan.interfaces[1]: invalid \"a b\": expected an interface name",
@@ -332,7 +333,7 @@ TEST(ConfigurationTest, WritesOneLineForEachError) {
     EXPECT_THAT([] { parse_configuration("\nwam = 1\nnat.masquerade = 0\n", "/etc/p.toml"); },
                 ThrowsMessage<InvalidArgument>(
                     "/etc/p.toml:2:1: wam: unknown key; allowed here: wan, lan, hosts, nat, auto, "
-                    "reservation\n"
+                    "reservation, tunnel\n"
                     "/etc/p.toml:3:18: nat.masquerade: expected true or false, found an integer"));
 }
 

@@ -10,6 +10,7 @@
 #include "core/event_loop.hpp"
 #include "core/invitations.hpp"
 #include "core/peer_watch.hpp"
+#include "core/static_tunnels.hpp"
 
 namespace sdbus {
 class IConnection;
@@ -48,6 +49,7 @@ struct UseCases {
     Tunnels& tunnels;
     Invitations& invitations;
     PeerWatch& peers;
+    StaticTunnels& static_tunnels;
     Tracer& tracer;
 };
 
@@ -72,6 +74,8 @@ class Service final : public EventSource {
     Service(Service&&) = delete;
     Service& operator=(Service&&) = delete;
 
+    /// Reads the configuration again, as Reload() does. What that throws is for the caller.
+    void reload();
     /// The last step of start-up: from now on clients find the service. Throws BusFailure.
     void request_name();
 

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <vector>
 
 #include "core/claims.hpp"
 #include "core/firewall.hpp"
 #include "types/interfaces.hpp"
 #include "types/reservation.hpp"
+#include "types/tunnel.hpp"
 
 namespace porthole {
 
@@ -19,6 +21,16 @@ struct StaticReservation {
     Comment comment;
     ExternalAddress external_address = {};
     bool operator==(const StaticReservation&) const = default;
+};
+
+/// A tunnel that the configuration file asks for: origin `static`. Files are relative to the state
+/// directory.
+struct StaticTunnel {
+    InterfaceName name;
+    TunnelSettings settings;                                         ///< without keys
+    std::filesystem::path private_key_file;                          ///< made if it is missing
+    std::map<PublicKey, std::filesystem::path> preshared_key_files;  ///< of peers that have one
+    bool operator==(const StaticTunnel&) const = default;
 };
 
 /// Where dnsmasq, odhcpd, ISC dhcpd and Kea keep their leases, on Debian, Fedora and OpenWrt.
@@ -38,6 +50,7 @@ struct Configuration {
     ClaimPolicy claims;
     std::vector<std::filesystem::path> lease_files = default_lease_files();
     std::vector<StaticReservation> reservations;
+    std::vector<StaticTunnel> tunnels;
     bool operator==(const Configuration&) const = default;
 };
 
