@@ -269,7 +269,7 @@ TEST_F(StoreTest, TakesTunnelsOfAnOlderSchemaForTheApis) {
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(file_.c_str(), &database), SQLITE_OK);
     EXPECT_EQ(
-        sqlite3_exec(database, "ALTER TABLE tunnel DROP COLUMN origin; PRAGMA user_version = 6",
+        sqlite3_exec(database, "ALTER TABLE tunnel DROP COLUMN origin; PRAGMA user_version = 7",
                      nullptr, nullptr, nullptr),
         SQLITE_OK)
         << sqlite3_errmsg(database);
