@@ -21,6 +21,7 @@ Network host_network(const Address& address) {
 
 std::vector<Network> host_networks(const std::vector<InterfaceAddress>& addresses) {
     std::vector<Network> networks;
+    networks.reserve(addresses.size());
     for (const auto& [address, length] : addresses) networks.push_back(host_network(address));
     sort_unique(networks);
     return networks;
@@ -28,6 +29,7 @@ std::vector<Network> host_networks(const std::vector<InterfaceAddress>& addresse
 
 std::vector<Network> networks_of(const std::vector<InterfaceAddress>& addresses) {
     std::vector<Network> networks;
+    networks.reserve(addresses.size());
     for (const auto& [address, length] : addresses) {
         networks.push_back(*Network::around(address, length));
     }
