@@ -40,7 +40,9 @@ class TunnelObjects::Adaptor final
     Adaptor(Adaptor&&) = delete;
     Adaptor& operator=(Adaptor&&) = delete;
 
-    void announce_settings() { emitPropertiesChangedSignal(INTERFACE_NAME); }
+    void announce_settings() {
+        emitPropertiesChangedSignal(org::porthole::Gateway1::Tunnel_adaptor::INTERFACE_NAME);
+    }
 
     std::optional<Clock::time_point> announce() {
         const auto version = objects_.peers_.version(name_);
@@ -54,9 +56,6 @@ class TunnelObjects::Adaptor final
     }
 
   private:
-    using Tunnel_adaptor = org::porthole::Gateway1::Tunnel_adaptor;
-    static constexpr const char* INTERFACE_NAME = Tunnel_adaptor::INTERFACE_NAME;
-
     // What a call does may be done when this object has gone: it waits for its sender's rights.
     void SetPeer(sdbus::Result<>&& result, Dictionary peer, Dictionary options) override {
         change(std::move(result), [=, name = name_, &tunnels = tunnels_] {

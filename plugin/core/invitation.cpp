@@ -116,6 +116,7 @@ SecretText payload_of(std::string_view prefix, std::string_view text) {
     text = trimmed(text);
     if (!text.starts_with(prefix)) refuse("it does not begin like one");
     text.remove_prefix(prefix.size());
+    if (text.empty()) refuse("it was cut or altered");
     if (text.size() > longest_line) refuse("it is too long");
     // libsodium takes some bytes beyond ASCII for digits.
     if (!std::ranges::all_of(text, [](char c) { return c > 0; })) refuse("it was altered");
