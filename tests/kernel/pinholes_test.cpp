@@ -215,7 +215,8 @@ TEST_F(Pinholes, ComeAndGoWithoutANewTable) {
 // Somebody on the WAN's link may send as a host inside: his own answers must not let him in.
 TEST_F(Pinholes, NobodyOutsideSendsAsTheHost) {
     reserve(a1_address, address_dependent);
-    lab::output_of(sites.internet, {"ip", "addr", "add", a1_address + "/128", "dev", "lo"});
+    lab::output_of(sites.internet,
+                   {"ip", "addr", "add", a1_address + "/128", "dev", "lo", "nodad"});
     lab::output_of(sites.internet,
                    {"ip", "-6", "route", "add", std::string(addresses6::b_wan) + "/128", "via",
                     std::string(addresses6::a_wan)});
@@ -234,8 +235,10 @@ TEST_F(Pinholes, NobodyOutsideSendsAsTheHost) {
     }
     forger.send_to(a2_end, "forged");
     EXPECT_FALSE(a2.receive("forged", silence));
-    lab::output_of(sites.internet, {"ip", "addr", "add", a2_address + "/128", "dev", "lo"});
-    lab::output_of(sites.internet, {"ip", "addr", "del", a1_address + "/128", "dev", "lo"});
+    lab::output_of(sites.internet,
+                   {"ip", "addr", "add", a2_address + "/128", "dev", "lo", "nodad"});
+    lab::output_of(sites.internet,
+                   {"ip", "addr", "del", a1_address + "/128", "dev", "lo", "nodad"});
     const UdpSocket answer(sites.internet, a2_end);
     answer.send_to(owned, "forged");
     EXPECT_FALSE(a1.receive("forged", silence));
