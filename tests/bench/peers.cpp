@@ -23,7 +23,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t ours_per_theirs = 50;
+/// What is compared, and how many requests of theirs and of ours in a row make a round.
+struct Comparison {
+    std::string what;
+    std::size_t existing;
+    int rounds;
+    std::size_t theirs;
+    std::size_t ours;
+    double goal = 0;
+};
 
 /// firewalld with a WAN in zone external, which masquerades.
 class Firewalld {
@@ -37,17 +45,27 @@ class Firewalld {
         firewalld_.cmd({"--zone=external", "--change-interface=wan"});
     }
 
-    void forward(std::uint16_t port) {
-        std::string zone;
+    void map(std::uint16_t port) {
         const auto text = std::to_string(port);
-        proxy_->callMethod("addForwardPort")
-            .onInterface("org.fedoraproject.FirewallD1.zone")
-            .withArguments(std::string("external"), text, std::string("udp"), text,
-                           std::string("10.0.0.2"), std::int32_t{0})
-            .storeResultsTo(zone);
+        call("addForwardPort", std::string("external"), text, std::string("udp"), text,
+             std::string("10.0.0.2"), std::int32_t{0});
+    }
+    void unmap(std::uint16_t port) {
+        const auto text = std::to_string(port);
+        call("removeForwardPort", std::string("external"), text, std::string("udp"), text,
+             std::string("10.0.0.2"));
     }
 
   private:
+    template <typename... Arguments>
+    void call(const char* method, const Arguments&... arguments) {
+        std::string zone;
+        proxy_->callMethod(method)
+            .onInterface("org.fedoraproject.FirewallD1.zone")
+            .withArguments(arguments...)
+            .storeResultsTo(zone);
+    }
+
     lab::Firewalld firewalld_;
     std::unique_ptr<sdbus::IConnection> connection_;
     std::unique_ptr<sdbus::IProxy> proxy_;
@@ -77,10 +95,28 @@ class Miniupnpd {
     Miniupnpd& operator=(Miniupnpd&&) = delete;
 
     void map(std::uint16_t port) {
-        const auto high = static_cast<char>(port >> 8U);
-        const auto low = static_cast<char>(port & 0xFFU);
-        // version 0, map UDP, reserved, internal port, external port, 3600 s
-        const std::array<char, 12> request{0, 1, 0, 0, high, low, high, low, 0, 0, 0x0E, 0x10};
+        constexpr std::uint16_t an_hour = 3'600;
+        ask(port, port, an_hour);
+    }
+    void unmap(std::uint16_t port) { ask(port, 0, 0); }
+
+  private:
+    void ask(std::uint16_t internal, std::uint16_t external, std::uint16_t lifetime) {
+        const auto high = [](std::uint16_t value) { return static_cast<char>(value >> 8U); };
+        const auto low = [](std::uint16_t value) { return static_cast<char>(value & 0xFFU); };
+        // version 0, map UDP, reserved, internal port, external port, lifetime in seconds
+        const std::array<char, 12> request{0,
+                                           1,
+                                           0,
+                                           0,
+                                           high(internal),
+                                           low(internal),
+                                           high(external),
+                                           low(external),
+                                           0,
+                                           0,
+                                           high(lifetime),
+                                           low(lifetime)};
         constexpr std::uint16_t natpmp_port = 5351;
         constexpr auto answer_limit = lab::Duration(2'000);
         socket_.send_to(lab::at(Site::lan_address, natpmp_port), {request.data(), request.size()});
@@ -92,7 +128,6 @@ class Miniupnpd {
         }
     }
 
-  private:
     // The chains of its own nft_init.sh.
     static constexpr std::string_view chains = R"(table inet filter {
     chain forward { type filter hook forward priority 0; policy accept; jump miniupnpd; }
@@ -127,20 +162,36 @@ allow 1024-65535 0.0.0.0/0 1024-65535
     lab::UdpSocket socket_;
 };
 
+/// `nft` as a process, which adds an element of a map.
+class NftElements {
+  public:
+    NftElements() { kernel_.execute(scratch_table()); }
+    void map(std::uint16_t port) {
+        const auto mapping = Mapping{Protocol::udp, parse<Address>("address", Site::host_address),
+                                     Port::from(port).value(), Port::from(port).value()};
+        lab::output_of(site_.gateway, {"nft", nft_file({mapping})});
+    }
+    void unmap(std::uint16_t /*port*/) {}
+
+  private:
+    Site site_;
+    RawNetlink kernel_{site_.gateway, NETLINK_NETFILTER};
+};
+
 /// Our own Reserve among as many others; what was reserved is released in between.
 class Ours {
   public:
     explicit Ours(std::size_t existing) : service_(site_.gateway, existing) {}
-    void measure() {
+    void measure(std::size_t requests) {
         std::vector<std::uint64_t> ids;
-        for (std::size_t i = 0; i < ours_per_theirs; ++i) {
+        for (std::size_t i = 0; i < requests; ++i) {
             latency.add(seconds([&] {
                 ids.push_back(service_.client().reserve("10.0.2.1", "udp", free_port(i)).get<0>());
             }));
         }
         service_.client().release(ids);
         service_.wait_until_settled();
-        floor_.measure(ours_per_theirs);
+        floor_.measure(requests);
     }
     [[nodiscard]] const Samples& floor() const { return floor_.sum; }
     Samples latency;
@@ -152,19 +203,24 @@ class Ours {
 };
 
 template <typename Theirs>
-Line compare(std::string what, std::size_t existing, int rounds, double goal,
-             const Theirs& theirs) {
+Line compare(const Comparison& comparison, Theirs& theirs) {
+    constexpr std::uint16_t first = 20'000;
+    const auto port = [](std::size_t index) { return static_cast<std::uint16_t>(first + index); };
+    const auto existing = comparison.existing;
     Ours ours(existing);
     Samples latency;
-    auto port = static_cast<std::uint16_t>(20'000);
-    for (std::size_t i = 0; i < existing; ++i) theirs(port++);
-    for (int round = 0; round < rounds; ++round) {
-        latency.add(seconds([&] { theirs(port++); }));
-        ours.measure();
+    for (std::size_t i = 0; i < existing; ++i) theirs.map(port(i));
+    for (int round = 0; round < comparison.rounds; ++round) {
+        for (std::size_t i = 0; i < comparison.theirs; ++i) {
+            latency.add(seconds([&] { theirs.map(port(existing + i)); }));
+        }
+        for (std::size_t i = 0; i < comparison.theirs; ++i) theirs.unmap(port(existing + i));
+        ours.measure(comparison.ours);
     }
     const double ratio = latency.median() / ours.latency.median();
     const double floor = latency.median() / ours.floor().median();
-    return {.what = std::move(what),
+    const double goal = comparison.goal;
+    return {.what = comparison.what,
             .measured = fmt::format("ours {}, floor {}", with_quartiles(ours.latency),
                                     milliseconds(ours.floor().median())),
             .compared = fmt::format("theirs {}", with_quartiles(latency)),
@@ -183,38 +239,37 @@ Line not_measured(std::string what, std::string_view why) {
 }
 
 Line against_firewalld(const Options& options) {
-    constexpr std::size_t existing = 1'000;
-    constexpr int rounds = 30;
-    constexpr double goal = 30;
     const Site site;
     Firewalld firewalld(options.peers, site.gateway);
-    return compare("Reserve against firewalld's addForwardPort, 1,000 others", existing, rounds,
-                   goal, [&](std::uint16_t port) { firewalld.forward(port); });
+    return compare({.what = "Reserve against firewalld's addForwardPort, 1,000 others",
+                    .existing = 1'000,
+                    .rounds = 20,
+                    .theirs = 5,
+                    .ours = 200,
+                    .goal = 30},
+                   firewalld);
 }
 
 Line against_miniupnpd(const Options& options) {
-    constexpr std::size_t existing = 100;
-    constexpr int rounds = 50;
-    constexpr double goal = 5;
     const Site site;
     Miniupnpd miniupnpd(options.peers, site);
-    return compare("Reserve against miniupnpd's NAT-PMP mapping, 100 others", existing, rounds,
-                   goal, [&](std::uint16_t port) { miniupnpd.map(port); });
+    return compare({.what = "Reserve against miniupnpd's NAT-PMP mapping, 100 others",
+                    .existing = 100,
+                    .rounds = 60,
+                    .theirs = 5,
+                    .ours = 200,
+                    .goal = 5},
+                   miniupnpd);
 }
 
 Line against_nft() {
-    constexpr std::size_t existing = 1'000;
-    constexpr int rounds = 50;
-    const Site site;
-    RawNetlink kernel(site.gateway, NETLINK_NETFILTER);
-    kernel.execute(scratch_table());
-    const auto add = [&](std::uint16_t port) {
-        const auto mapping = Mapping{Protocol::udp, parse<Address>("address", Site::host_address),
-                                     Port::from(port).value(), Port::from(port).value()};
-        lab::output_of(site.gateway, {"nft", nft_file({mapping})});
-    };
-    return compare("Reserve against nft add element, a process each, not durable", existing, rounds,
-                   0, add);
+    NftElements nft;
+    return compare({.what = "Reserve against nft add element, a process each, not durable",
+                    .existing = 1'000,
+                    .rounds = 20,
+                    .theirs = 5,
+                    .ours = 200},
+                   nft);
 }
 
 }  // namespace
