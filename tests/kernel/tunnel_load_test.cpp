@@ -2,57 +2,29 @@
 // What iperf3 sends between two sites, through a tunnel of their gateways.
 #include <sstream>
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
 #include "lab/deadline.hpp"
-#include "lab/porthole.hpp"
-#include "lab/process.hpp"
-#include "lab/sockets.hpp"
-#include "lab/two_sites.hpp"
-#include "lab/wireguard.hpp"
+#include "two_gateways.hpp"
 
 namespace porthole {
 namespace {
 
 namespace addresses = lab::address;
-using lab::at;
 using nlohmann::json;
 
 constexpr std::uint64_t bytes_to_send = 4'000'000;
 constexpr lab::Duration limit{30'000};
 
-class TunnelLoad : public testing::Test {
+class TunnelLoad : public TwoGateways {
   protected:
+    // With nothing but a line each way.
     void SetUp() override {
-        if (!lab::kernel_has_wireguard()) {
-            GTEST_SKIP() << "this kernel has no WireGuard: see tests/vm";
-        }
-        lab::masquerade(sites.gateway_a, lab::InputPolicy::drop);
-        lab::masquerade(sites.gateway_b, lab::InputPolicy::drop);
-        a.start();
-        b.start();
+        TwoGateways::SetUp();
+        if (IsSkipped()) return;
         done(a, {"tunnel", "create", "wg0", "--addresses", "10.9.0.1/24"});
-        done(b, {"tunnel", "create", "wg0", "--addresses", "10.9.0.2/24"});
-        done(a, {"tunnel", "peer", "set", "wg0", key_of(sites.gateway_b), "--endpoint",
-                 "203.0.113.2:51820", "--allowed-ips", "10.9.0.2/32,192.168.3.0/24"});
-        done(b, {"tunnel", "peer", "set", "wg0", key_of(sites.gateway_a), "--endpoint",
-                 "203.0.113.1:51820", "--allowed-ips", "10.9.0.1/32,192.168.2.0/24"});
-        const lab::UdpSocket a1(sites.a1, 4000);
-        const lab::UdpSocket b1(sites.b1, 4000);
-        ASSERT_TRUE(lab::comes_true([&] {
-            return lab::exchange(a1, b1, at(addresses::b1, 4000), lab::Duration(200)).has_value();
-        }));
-    }
-
-    static void done(const lab::Porthole& gateway, const std::vector<std::string>& arguments) {
-        const auto finished = gateway.ctl(arguments);
-        ASSERT_EQ(finished.status, 0) << finished.errors;
-    }
-    static std::string key_of(const lab::Namespace& gateway) {
-        const auto key = lab::output_of(gateway, {"wg", "show", "wg0", "public-key"});
-        return key.substr(0, key.find('\n'));
+        const auto invitation = done(a, {"tunnel", "invite", "wg0", "--gateway"});
+        const auto joined = done(b, {"tunnel", "join"}, invitation["line"].get<std::string>());
+        done(a, {"tunnel", "join"}, joined["answer"].get<std::string>());
+        ASSERT_TRUE(sites_connect());
     }
 
     /// The bytes that a gateway has received and sent through its tunnel.
@@ -82,10 +54,6 @@ class TunnelLoad : public testing::Test {
         EXPECT_EQ(server.wait(limit), 0) << server.output() << server.errors();
         return json::parse(finished.output);
     }
-
-    lab::TwoSites sites;
-    lab::Porthole a{sites.gateway_a};
-    lab::Porthole b{sites.gateway_b};
 };
 
 TEST_F(TunnelLoad, OfTcpPassesInBothDirections) {
