@@ -17,6 +17,8 @@ std::string name_of(Refusal reason) {
             return own("PortTaken");
         case Refusal::no_such_reservation:
             return own("NoSuchReservation");
+        case Refusal::no_such_conflict:
+            return own("NoSuchConflict");
         case Refusal::no_such_tunnel:
             return own("NoSuchTunnel");
         case Refusal::tunnel_exists:

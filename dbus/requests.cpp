@@ -99,6 +99,8 @@ ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionar
     return call;
 }
 
+IfGeneration parse_resolve(const Dictionary& options) { return parse_only_if_generation(options); }
+
 Page parse_page(std::uint32_t offset, std::uint32_t limit) {
     if (limit <= max_page_rows) return {offset, limit};
     throw InvalidArgument("limit", std::to_string(limit),

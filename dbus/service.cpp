@@ -12,6 +12,7 @@
 #include <sdbus-c++/sdbus-c++.h>
 
 #include "core/log.hpp"
+#include "core/resolution.hpp"
 #include "dbus/answers.hpp"
 #include "dbus/gateway1_adaptor.hpp"
 #include "dbus/names.hpp"
@@ -217,6 +218,14 @@ class Service::Adaptor final
         read(std::move(result), [this] { return to_rows(gateway_.conflicts().open()); });
     }
 
+    void Resolve(sdbus::Result<>&& result, std::uint64_t id, std::string action,
+                 Dictionary options) override {
+        change(std::move(result), [=, this] {
+            resolve(gateway_, id, action, parse_resolve(options));
+            return std::tuple();
+        });
+    }
+
     void List(sdbus::Result<std::vector<HostRow>>&& result) override {
         read(std::move(result), [this] { return hosts_of(gateway_); });
     }
@@ -331,7 +340,8 @@ class Service::Adaptor final
                                             "conflicts",        "wans",
                                             "explain",          "pinholes",
                                             "external-address", "nat66",
-                                            "tunnels",          "invitations"};
+                                            "tunnels",          "invitations",
+                                            "resolve"};
         });
     }
 

@@ -70,6 +70,12 @@ class BusClient {
             .storeResultsTo(rows);
         return rows;
     }
+    void resolve(std::uint64_t conflict, const std::string& action,
+                 const dbus::Dictionary& options = {}) {
+        proxy_->callMethod("Resolve")
+            .onInterface("org.porthole.Gateway1.Conflicts")
+            .withArguments(conflict, action, options);
+    }
     std::vector<dbus::HostRow> hosts() {
         std::vector<dbus::HostRow> rows;
         proxy_->callMethod("List").onInterface("org.porthole.Gateway1.Hosts").storeResultsTo(rows);

@@ -202,6 +202,27 @@ TEST_F(ClaimsTest, WaitWhileSomebodyElseUsesThePort) {
     for (const auto& host : {first_host, second_host}) claim_of(host);
 }
 
+// Somebody decides not to wait.
+TEST_F(ClaimsTest, AreInForceAtOnceWhereAnOverloadIsResolved) {
+    const UdpSocket other(sites.outside, 7);
+    const auto other_end = at(addresses::outside, 7);
+    EXPECT_EQ(lab::exchange(a1, remote, remote_end), at(addresses::a_wan, wireguard));
+    EXPECT_EQ(lab::exchange(a2, other, other_end), at(addresses::a_wan, wireguard));
+    start();
+    ASSERT_TRUE(comes_true([&] { return !conflicts("overload").empty(); })) << porthole.log();
+    const auto conflict = conflicts("overload").at(0);
+    const auto owner = conflict.get<8>().at("owner").get<std::string>();
+    EXPECT_EQ(error_of([&] { client->resolve(conflict.get<0>(), "exempt"); }).first,
+              "org.porthole.Gateway1.Error.InvalidArgument");
+    EXPECT_EQ(error_of([&] { client->resolve(0, "wait"); }).first,
+              "org.porthole.Gateway1.Error.NoSuchConflict");
+    client->resolve(conflict.get<0>(), "reserve");
+    ASSERT_TRUE(comes_true([&] { return conflicts("overload").empty(); }));
+    const auto& sender = owner == first_host ? a1 : a2;
+    EXPECT_EQ(lab::exchange(sender, remote, remote_end), at(addresses::a_wan, wireguard));
+    EXPECT_EQ(lab::exchange(sender, other, other_end), at(addresses::a_wan, wireguard));
+}
+
 TEST_F(ClaimsTest, MakeWayForWhoAsks) {
     start();
     a1.send_to(remote_end, "first");

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "core/gateway.hpp"
+#include "core/resolution.hpp"
 #include "gateway_fixture.hpp"
 
 namespace porthole {
@@ -661,6 +662,81 @@ TEST_F(GatewayClaimsTest, ConflictWhereTheGatewayOpensAReservedPort) {
     release(id);
     look();
     EXPECT_THAT(findings(), IsEmpty());
+}
+
+TEST_F(GatewayClaimsTest, AreReservedToResolveAnOverload) {
+    claim(anna);
+    look({}, {overload(ben, 51820)});
+    const auto conflict = gateway_->conflicts().open().at(0).id;
+    resolve(*gateway_, conflict, "reserve", gateway_->generation());
+    EXPECT_EQ(gateway_->reservations().find(anna)->origin, Origin::api);
+    EXPECT_THAT(firewall_.held.mappings, ElementsAre(mapping(anna, 51820)));
+    look();
+    EXPECT_THAT(findings(), IsEmpty());
+    EXPECT_THAT([&] { resolve(*gateway_, conflict, "reserve", std::nullopt); },
+                is_refused(Refusal::no_such_conflict, std::to_string(conflict)));
+}
+
+TEST_F(GatewayClaimsTest, ReleaseTheOwnerToResolveAConflict) {
+    claim(anna);
+    claim(ben);
+    look();
+    resolve(*gateway_, gateway_->conflicts().open().at(0).id, "release-owner", std::nullopt);
+    EXPECT_EQ(gateway_->reservations().find(anna), nullptr);
+    EXPECT_TRUE(has_claim(ben));
+    look();
+    EXPECT_THAT(findings(), IsEmpty());
+}
+
+TEST_F(GatewayClaimsTest, StayAsTheyAreWhereAConflictIsNotResolved) {
+    claim(anna);
+    claim(ben);
+    look({}, {spared(SparedFlow::Why::remapped, anna, port(1025))});
+    gateway_->journal().drain();
+    const auto open = gateway_->conflicts().open();
+    const auto id_of = [&](ConflictCause cause) {
+        return std::ranges::find_if(
+                   open, [cause](const auto& each) { return each.finding.cause == cause; })
+            ->id;
+    };
+    const auto twice = id_of(ConflictCause::port_wanted_twice);
+    const auto remapped = id_of(ConflictCause::remapped);
+    const auto expect_refused = [this](std::uint64_t id, std::string_view action,
+                                       IfGeneration generation, const std::string& message) {
+        expect_unchanged<Error>([&] { resolve(*gateway_, id, action, generation); }, message);
+    };
+    expect_refused(twice, "change-host-port", {}, "192.168.2.3:51820");
+    expect_refused(twice, "wait", {}, R"("change-host-port" or "release-owner")");
+    expect_refused(twice, "", {}, "action");
+    expect_refused(0, "wait", {}, "no open conflict 0");
+    for (const auto* action : {"wait", "reserve"}) {
+        expect_refused(remapped, action, gateway_->generation() - 1, "if-generation");
+    }
+    const auto rows = gateway_->reservations();
+    resolve(*gateway_, remapped, "wait", gateway_->generation());
+    EXPECT_EQ(gateway_->reservations(), rows);
+    EXPECT_THAT(findings(), SizeIs(2));
+}
+
+TEST_F(GatewayClaimsTest, CannotBeReservedFromTheGateway) {
+    gateway_->own_ports_changed({udp(51820)});
+    look({}, {overload(carl, 51820)});
+    EXPECT_THAT(
+        [&] { resolve(*gateway_, gateway_->conflicts().open().at(0).id, "reserve", std::nullopt); },
+        is_refused(Refusal::unsupported, "the gateway's own"));
+}
+
+TEST_F(GatewayClaimsTest, OfAConflictThatIsOverAreNotReleased) {
+    claim(anna);
+    claim(ben);
+    look();
+    release(gateway_->reservations().find(anna)->id);
+    EXPECT_THAT(
+        [&] {
+            resolve(*gateway_, gateway_->conflicts().open().at(0).id, "release-owner",
+                    std::nullopt);
+        },
+        is_refused(Refusal::no_such_conflict, "no open conflict"));
 }
 
 TEST_F(GatewayClaimsTest, AreForgottenWhenNobodyUsesThem) {

@@ -31,6 +31,7 @@ TEST(DBusErrors, HaveTheNamesOfTheContract) {
     EXPECT_EQ(refused(Refusal::port_taken), "org.porthole.Gateway1.Error.PortTaken");
     EXPECT_EQ(refused(Refusal::no_such_reservation),
               "org.porthole.Gateway1.Error.NoSuchReservation");
+    EXPECT_EQ(refused(Refusal::no_such_conflict), "org.porthole.Gateway1.Error.NoSuchConflict");
     EXPECT_EQ(refused(Refusal::no_such_tunnel), "org.porthole.Gateway1.Error.NoSuchTunnel");
     EXPECT_EQ(refused(Refusal::tunnel_exists), "org.porthole.Gateway1.Error.TunnelExists");
     EXPECT_EQ(refused(Refusal::no_such_peer), "org.porthole.Gateway1.Error.NoSuchPeer");

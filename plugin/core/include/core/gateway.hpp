@@ -114,6 +114,8 @@ class Gateway {
 
     [[nodiscard]] const Reservations& reservations() const { return reservations_; }
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
+    /// Throws Refused (stale_generation).
+    void require_generation(IfGeneration expected) const;
     [[nodiscard]] const Perimeter& perimeter() const { return perimeter_; }
     /// Grows whenever the perimeter changes.
     [[nodiscard]] std::uint64_t perimeter_version() const { return perimeter_version_; }
@@ -136,6 +138,7 @@ class Gateway {
     /// For those use cases of the gateway that keep something else there.
     [[nodiscard]] Store& store() { return store_; }
     [[nodiscard]] Conflicts& conflicts() { return conflicts_; }
+    [[nodiscard]] const Conflicts& conflicts() const { return conflicts_; }
     /// What has changed and was not announced yet.
     [[nodiscard]] Journal& journal() { return journal_; }
 
@@ -163,7 +166,6 @@ class Gateway {
     void find_conflicts();
     void require_wan_address(const std::optional<ExternalAddress>& wanted,
                              const Reservation* row) const;
-    void require_generation(IfGeneration expected) const;
     void commit(const ReservationDifference& change);
     void commit(const ReservationDifference& change, const Perimeter& perimeter);
     // True if the whole table was made anew.

@@ -28,6 +28,7 @@ class InvalidArgument : public Error {
 enum class Refusal {
     port_taken,
     no_such_reservation,
+    no_such_conflict,
     no_such_tunnel,
     tunnel_exists,
     no_such_peer,
