@@ -167,13 +167,16 @@ class NftElements {
   public:
     NftElements() { kernel_.execute(scratch_table()); }
     void map(std::uint16_t port) {
-        const auto mapping = Mapping{Protocol::udp, parse<Address>("address", Site::host_address),
-                                     Port::from(port).value(), Port::from(port).value()};
-        lab::output_of(site_.gateway, {"nft", nft_file({mapping})});
+        lab::output_of(site_.gateway, {"nft", nft_file({mapping(port)})});
     }
-    void unmap(std::uint16_t /*port*/) {}
+    void unmap(std::uint16_t port) { kernel_.execute(remove_mappings({mapping(port)})); }
 
   private:
+    static Mapping mapping(std::uint16_t port) {
+        return {Protocol::udp, parse<Address>("address", Site::host_address),
+                Port::from(port).value(), Port::from(port).value()};
+    }
+
     Site site_;
     RawNetlink kernel_{site_.gateway, NETLINK_NETFILTER};
 };

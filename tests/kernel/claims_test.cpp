@@ -29,6 +29,7 @@ using testing::SizeIs;
 
 constexpr std::uint16_t wireguard = 51820;
 const auto remote_end = at(addresses::outside, wireguard);
+const auto other_end = at(addresses::outside, 7);
 const std::string first_host(addresses::a1);
 const std::string second_host(addresses::a2);
 
@@ -82,6 +83,11 @@ class ClaimsTest : public testing::Test {
         const auto status = client->status();
         return status.at("counters").get<dbus::Dictionary>().at(name).get<std::uint64_t>();
     }
+    /// Two hosts work from the same port, to different remotes.
+    void both_hosts_use_the_port() {
+        EXPECT_EQ(lab::exchange(a1, remote, remote_end), at(addresses::a_wan, wireguard));
+        EXPECT_EQ(lab::exchange(a2, other, other_end), at(addresses::a_wan, wireguard));
+    }
     void forget_flows() { lab::output_of(sites.gateway_a, {"conntrack", "-F"}); }
 
     lab::TwoSites sites;
@@ -90,6 +96,7 @@ class ClaimsTest : public testing::Test {
     UdpSocket a1{sites.a1, wireguard};
     UdpSocket a2{sites.a2, wireguard};
     UdpSocket remote{sites.outside, wireguard};
+    UdpSocket other{sites.outside, 7};
 };
 
 TEST_F(ClaimsTest, AreMadeAtTheFirstPacket) {
@@ -175,13 +182,9 @@ TEST_F(ClaimsTest, NeverMoveALiveFlow) {
     EXPECT_TRUE(comes_true([&] { return conflicts("remapped").empty(); }));
 }
 
-// Two hosts work from the same port, to different remotes: the claim of the first one waits, so
-// that nothing of what works stops.
+// The claim of the first one waits, so that nothing of what works stops.
 TEST_F(ClaimsTest, WaitWhileSomebodyElseUsesThePort) {
-    const UdpSocket other(sites.outside, 7);
-    const auto other_end = at(addresses::outside, 7);
-    EXPECT_EQ(lab::exchange(a1, remote, remote_end), at(addresses::a_wan, wireguard));
-    EXPECT_EQ(lab::exchange(a2, other, other_end), at(addresses::a_wan, wireguard));
+    both_hosts_use_the_port();
     start();
     ASSERT_TRUE(comes_true([&] {
         return std::ranges::any_of(claims(), [](const auto& row) {
@@ -204,10 +207,7 @@ TEST_F(ClaimsTest, WaitWhileSomebodyElseUsesThePort) {
 
 // Somebody decides not to wait.
 TEST_F(ClaimsTest, AreInForceAtOnceWhereAnOverloadIsResolved) {
-    const UdpSocket other(sites.outside, 7);
-    const auto other_end = at(addresses::outside, 7);
-    EXPECT_EQ(lab::exchange(a1, remote, remote_end), at(addresses::a_wan, wireguard));
-    EXPECT_EQ(lab::exchange(a2, other, other_end), at(addresses::a_wan, wireguard));
+    both_hosts_use_the_port();
     start();
     ASSERT_TRUE(comes_true([&] { return !conflicts("overload").empty(); })) << porthole.log();
     const auto conflict = conflicts("overload").at(0);
@@ -348,8 +348,7 @@ TEST_F(ManyPortsTest, OfOneHostKeepNobodyElseOut) {
     EXPECT_EQ(claim_of(second_host).get<4>(), wireguard);
     ASSERT_TRUE(comes_true([&] { return counter("claims-refused") != 0; }));
     EXPECT_THAT(claims_of(first_host), SizeIs(8));
-    const UdpSocket other(sites.outside, 7);
-    EXPECT_EQ(lab::exchange(a2, other, at(addresses::outside, 7)), at(addresses::a_wan, wireguard));
+    EXPECT_EQ(lab::exchange(a2, other, other_end), at(addresses::a_wan, wireguard));
 }
 
 class NoClaimsTest : public ClaimsTest {
