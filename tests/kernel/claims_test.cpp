@@ -217,6 +217,12 @@ TEST_F(ClaimsTest, AreInForceAtOnceWhereAnOverloadIsResolved) {
     EXPECT_EQ(error_of([&] { client->resolve(0, "wait"); }).first,
               "org.porthole.Gateway1.Error.NoSuchConflict");
     client->resolve(conflict.get<0>(), "reserve");
+    // In a while it would be in force by itself, as a claim.
+    const auto reserved = std::get<0>(client->list({{"origin", sdbus::Variant("api")}}));
+    ASSERT_THAT(reserved, SizeIs(1));
+    EXPECT_EQ(reserved[0].get<1>(), owner);
+    EXPECT_EQ(reserved[0].get<4>(), wireguard);
+    EXPECT_NE(reserved[0].get<7>(), "waiting");
     ASSERT_TRUE(comes_true([&] { return conflicts("overload").empty(); }));
     const auto& sender = owner == first_host ? a1 : a2;
     EXPECT_EQ(lab::exchange(sender, remote, remote_end), at(addresses::a_wan, wireguard));
