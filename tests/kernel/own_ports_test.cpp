@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The ports that the gateway itself has: no host's flow leaves from them, nobody can reserve them,
 // and strangers still get there.
+#include <algorithm>
+
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include "bus_client.hpp"
+#include "lab/conntrack.hpp"
 #include "lab/deadline.hpp"
 #include "lab/porthole.hpp"
 #include "lab/process.hpp"
@@ -84,6 +87,35 @@ TEST_F(OwnPortsTest, GetTheirPortBackFromAHostThatWasFirst) {
     }
     EXPECT_TRUE(is_displaced(lab::exchange(a1, remote, remote_end)));
     EXPECT_EQ(lab::exchange(own, remote, remote_end), tunnel_end);
+}
+
+// The other way round, a packet of the tunnel's between the two would find the port taken once
+// more, and its flow would have the wrong one until the next look.
+TEST_F(OwnPortsTest, AreFreedBeforeTheTunnelsFlowsBeginAnew) {
+    lab::FlowEndMonitor ends(sites.gateway_a);
+    std::vector<UdpSocket> remotes;
+    for (std::uint16_t port = 7001; port <= 7010; ++port) {
+        remotes.emplace_back(sites.outside, port);
+        ASSERT_EQ(lab::exchange(a1, remotes.back(), at(addresses::outside, port)), tunnel_end);
+    }
+    const auto own = open_tunnel();
+    for (const auto& other : remotes) {
+        const auto end = at(addresses::outside, other.local().port);
+        ASSERT_NE(lab::source_shown(own, other, end), tunnel_end);
+    }
+    start();
+    ASSERT_TRUE(noticed("51821/udp"));
+    // Whatever is to be settled now is so when this is.
+    client->reserve(std::string(addresses::a2), "udp", 5, {{"settle", sdbus::Variant(true)}});
+    const auto ended = ends.ended();
+    for (const auto& other : remotes) {
+        const auto end = at(addresses::outside, other.local().port);
+        const auto hosts = std::ranges::find(ended, lab::Tuple{at(addresses::a1, tunnel), end});
+        const auto tunnels = std::ranges::find(ended, lab::Tuple{tunnel_end, end});
+        ASSERT_NE(hosts, ended.end());
+        ASSERT_NE(tunnels, ended.end());
+        EXPECT_LT(hosts, tunnels) << end;
+    }
 }
 
 // It is in nobody's way: the tunnel has nothing to say to that remote.

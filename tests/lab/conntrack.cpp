@@ -3,13 +3,42 @@
 
 #include <array>
 #include <sstream>
+#include <stdexcept>
 
+#include <arpa/inet.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "lab/process.hpp"
+#include "netlink/message.hpp"
 #include "netlink/socket.hpp"
 
 namespace porthole::lab {
+namespace {
+
+std::unique_ptr<netlink::Transport> events_of(const Namespace& where, unsigned group) {
+    return where.run([group] {
+        const std::array groups{group};
+        return std::make_unique<netlink::Socket>(NETLINK_NETFILTER, groups);
+    });
+}
+
+std::optional<Tuple> original_of(const nlmsghdr* message) {
+    const auto all = netlink::Attributes::of(message, sizeof(nfgenmsg));
+    const auto tuple = all ? all->nested(CTA_TUPLE_ORIG) : std::nullopt;
+    const auto ip = tuple ? tuple->nested(CTA_TUPLE_IP) : std::nullopt;
+    const auto ports = tuple ? tuple->nested(CTA_TUPLE_PROTO) : std::nullopt;
+    if (!ip || !ports) return std::nullopt;
+    const auto source = ip->u32(CTA_IP_V4_SRC);
+    const auto destination = ip->u32(CTA_IP_V4_DST);
+    const auto from = ports->u16(CTA_PROTO_SRC_PORT);
+    const auto to = ports->u16(CTA_PROTO_DST_PORT);
+    if (!source || !destination || !from || !to) return std::nullopt;
+    return Tuple{{Address::v4(ntohl(*source)), ntohs(*from)},
+                 {Address::v4(ntohl(*destination)), ntohs(*to)}};
+}
+
+}  // namespace
 
 // udp 17 29 src=… dst=… sport=… dport=… [UNREPLIED] src=… dst=… sport=… dport=… mark=0 use=1 id=…
 std::optional<Flow> parse_flow(const std::string& line) {
@@ -65,10 +94,7 @@ std::vector<Flow> flows_from(const Namespace& where, std::string_view host, std:
 }
 
 FlowMonitor::FlowMonitor(const Namespace& where)
-    : where_(where), events_(where.run([] {
-          constexpr std::array<unsigned, 1> groups{NFNLGRP_CONNTRACK_NEW};
-          return std::make_unique<netlink::Socket>(NETLINK_NETFILTER, groups);
-      })) {}
+    : where_(where), events_(events_of(where, NFNLGRP_CONNTRACK_NEW)) {}
 
 bool FlowMonitor::wait_for(std::string_view host, std::uint16_t port, Duration limit) const {
     const Deadline deadline(limit);
@@ -79,6 +105,19 @@ bool FlowMonitor::wait_for(std::string_view host, std::uint16_t port, Duration l
         }
     }
     return true;
+}
+
+FlowEndMonitor::FlowEndMonitor(const Namespace& where)
+    : events_(events_of(where, NFNLGRP_CONNTRACK_DESTROY)) {}
+
+std::vector<Tuple> FlowEndMonitor::ended() {
+    std::vector<Tuple> tuples;
+    std::vector<std::byte> buffer(netlink::Transport::max_datagram_bytes);
+    const bool all = netlink::receive_all(*events_, buffer, [&tuples](const nlmsghdr* message) {
+        if (const auto original = original_of(message)) tuples.push_back(*original);
+    });
+    if (!all) throw std::runtime_error("the kernel has dropped notifications of conntrack");
+    return tuples;
 }
 
 }  // namespace porthole::lab

@@ -48,6 +48,19 @@ class FlowMonitor {
     std::unique_ptr<netlink::Transport> events_;
 };
 
+/// Sees IPv4 flows of a namespace end, from the moment it is made.
+class FlowEndMonitor {
+  public:
+    explicit FlowEndMonitor(const Namespace& where);
+    /// The addresses of the first packets of those that have ended since the last call, in the
+    /// order of their ends. Throws std::runtime_error if there were more than the kernel could
+    /// tell.
+    [[nodiscard]] std::vector<Tuple> ended();
+
+  private:
+    std::unique_ptr<netlink::Transport> events_;
+};
+
 /// Reads one line of `conntrack -L`; nothing for a protocol without ports.
 std::optional<Flow> parse_flow(const std::string& line);
 
