@@ -8,6 +8,7 @@
 
 #include "cli/exit_status.hpp"
 #include "description.hpp"
+#include "manager_arguments.hpp"
 #include "tunnel_arguments.hpp"
 
 namespace porthole::cli {
@@ -47,6 +48,22 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     list.command().add_flag_callback(
         "--descending", [&] { wanted.query["descending"] = sdbus::Variant(true); },
         "Sort the other way round");
+    list.command().add_flag("--export", wanted.csv,
+                            "Print CSV for portholectl apply; without --origin: those of api");
+
+    Find found;
+    Description find(app, "find", "Show who has an external port");
+    find.argument("PROTO", "udp or tcp", [&](const std::string& text) { found.protocol = text; });
+    find.argument("PORT", "The port on the WAN",
+                  [&](const std::string& text) { found.port = parse<Port>("PORT", text); });
+
+    Apply applied;
+    Description apply(app, "apply", "Make the reservations those of a file");
+    apply.argument("FILE", "CSV, or TOML if its name ends in .toml; -: CSV from standard input",
+                   [&](const std::string& text) { applied.file = text; });
+    apply.command().add_flag("--dry-run", applied.dry_run, "Only show what would be done");
+    apply.command().add_flag("--keep-others", applied.keep_others,
+                             "Do not release those that are not in the file");
 
     const auto details = [](Description& command, Dictionary& dictionary) {
         command.port(dictionary, "external-port", "The port on the WAN");
@@ -96,6 +113,15 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     release.if_generation(released.options);
 
     Description conflicts(app, "conflicts", "Show what keeps ports from being kept");
+    conflicts.command().require_subcommand(0, 1);
+    ResolveConflict resolved;
+    Description resolve(conflicts.command(), "resolve", "End a conflict");
+    resolve.argument("ID", "Of the conflict", [&](const std::string& text) {
+        resolved.id = parse_number<std::uint64_t>("ID", text);
+    });
+    resolve.argument("ACTION", "One of what ends it, as conflicts shows them",
+                     [&](const std::string& text) { resolved.action = text; });
+    resolve.if_generation(resolved.options);
 
     Description hosts(app, "hosts", "Show who is on the LANs");
 
@@ -113,6 +139,7 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     Description monitor(app, "monitor", "Print changes as they happen");
 
     const TunnelArguments tunnel(app);
+    const ManagerArguments manager(app);
 
     try {
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -129,11 +156,15 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     if (reserve.given()) return Invocation{reserved, json};
     if (change.given()) return Invocation{changed, json};
     if (release.given()) return Invocation{released, json};
+    if (find.given()) return Invocation{found, json};
+    if (apply.given()) return Invocation{applied, json};
+    if (resolve.given()) return Invocation{resolved, json};
     if (conflicts.given()) return Invocation{ListConflicts{}, json};
     if (hosts.given()) return Invocation{ListHosts{}, json};
     if (explain.given()) return Invocation{explained, json};
     if (monitor.given()) return Invocation{Monitor{}, json};
     if (auto command = tunnel.given()) return Invocation{*std::move(command), json};
+    if (auto command = manager.given()) return Invocation{*std::move(command), json};
     return Invocation{Status{}, json};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cli/commands.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <fstream>
@@ -51,11 +52,36 @@ class Runner {
     }
 
     void operator()(const List& command) {
-        const auto [rows, generation] = service_.list(command.query);
-        auto array = Json::array();
-        for (const auto& row : rows) array.push_back(to_json(row));
-        show({{"reservations", array}, {"total", rows.size()}, {"generation", generation}},
-             reservation_table(rows));
+        auto query = command.query;
+        if (command.csv) query.emplace("origin", sdbus::Variant(std::string("api")));
+        const auto [rows, generation] = service_.list(query);
+        show({{"reservations", array_of(rows)}, {"total", rows.size()}, {"generation", generation}},
+             command.csv ? to_csv(rows) : reservation_table(rows));
+        if (!command.csv) return;
+        const auto lossy = std::ranges::count_if(rows, [](const Row& row) {
+            return row.expires != 0 || row.extras.contains("external-address");
+        });
+        if (lossy != 0) {
+            fmt::print(err_, "note: {} have an end or an external address, which is not in CSV\n",
+                       lossy);
+        }
+    }
+
+    void operator()(const Find& command) {
+        const auto rows = service_.owners(command);
+        show({{"reservations", array_of(rows)}}, reservation_table(rows));
+    }
+
+    void operator()(const Apply& command) {
+        const auto text = read_file(command.file);
+        const auto wanted = command.file.ends_with(".toml") ? parse_toml(text, command.file)
+                                                            : parse_csv(text, command.file);
+        const auto [rows, generation] = service_.list({});
+        const auto found = difference(rows, wanted, command.keep_others);
+        if (!command.dry_run) service_.apply(found, generation);
+        auto json = to_json(found);
+        json["dry-run"] = command.dry_run;
+        show(json, difference_text(found));
     }
 
     void operator()(const Reserve& command) {
@@ -81,6 +107,44 @@ class Runner {
         auto array = Json::array();
         for (const auto& conflict : conflicts) array.push_back(to_json(conflict));
         show({{"conflicts", array}}, conflict_table(conflicts));
+    }
+
+    void operator()(const ResolveConflict& command) {
+        service_.resolve(command);
+        show({{"resolved", command.id}, {"action", command.action}},
+             fmt::format("resolved {}\n", command.id));
+    }
+
+    void operator()(const Reload&) {
+        service_.reload();
+        show({{"reloaded", true}}, "reloaded\n");
+    }
+
+    void operator()(const SetEnabled& command) {
+        service_.set_enabled(command.enabled);
+        show({{"enabled", command.enabled}}, command.enabled ? "on\n" : "off\n");
+    }
+
+    void operator()(const StartCheckpoint& command) {
+        const auto id = service_.start_checkpoint(command.seconds);
+        show({{"checkpoint", id}}, fmt::format("{}\n", id));
+    }
+
+    void operator()(const ExtendCheckpoint& command) {
+        service_.extend_checkpoint(command);
+        show({{"extended", command.id}}, fmt::format("extended {}\n", command.id));
+    }
+
+    void operator()(const EndCheckpoint& command) {
+        service_.end_checkpoint(command);
+        const auto* done = command.keep ? "committed" : "rolled-back";
+        show({{done, command.id}}, fmt::format("{} {}\n", done, command.id));
+    }
+
+    void operator()(const ShowCheckpoint&) {
+        const auto checkpoint = to_json(service_.active_checkpoint());
+        show({{"active-checkpoint", checkpoint}},
+             checkpoint.empty() ? "no checkpoint\n" : checkpoint.dump() + '\n');
     }
 
     void operator()(const ListHosts&) {
@@ -188,6 +252,12 @@ class Runner {
     }
 
   private:
+    static Json array_of(const std::vector<Row>& rows) {
+        auto array = Json::array();
+        for (const auto& row : rows) array.push_back(to_json(row));
+        return array;
+    }
+
     void show_tunnels(const std::optional<std::string>& name) {
         const auto tunnels = service_.tunnels(name);
         auto array = Json::array();
@@ -268,6 +338,9 @@ int run(const Invocation& invocation, std::ostream& out, std::ostream& err) {
         return exit_done;
     } catch (const sdbus::Error& error) {
         return report(error, invocation.json, out, err);
+    } catch (const InvalidArgument& error) {  // in a file
+        return report(sdbus::Error("org.porthole.Gateway1.Error.InvalidArgument", error.what()),
+                      invocation.json, out, err);
     }
 }
 

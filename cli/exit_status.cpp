@@ -22,6 +22,12 @@ constexpr std::array<std::pair<std::string_view, Reach>, 8> unreachable{{
     {"System.Error.ENOTCONN", Reach::no_answer},
 }};
 
+constexpr std::array<std::string_view, 3> not_there{
+    "org.freedesktop.DBus.Error.UnknownMethod",
+    "org.freedesktop.DBus.Error.UnknownInterface",
+    "org.freedesktop.DBus.Error.UnknownProperty",
+};
+
 Reach reach(std::string_view error_name) {
     for (const auto& [name, reach] : unreachable) {
         if (name == error_name) return reach;
@@ -36,6 +42,9 @@ int exit_status(std::string_view error_name) {
 }
 
 std::string explanation(std::string_view error_name, const std::string& message) {
+    if (std::ranges::find(not_there, error_name) != not_there.end()) {
+        return fmt::format("this service is too old for it: {}", message);
+    }
     switch (reach(error_name)) {
         case Reach::no_service:
             return "the Porthole service is not running; start it, for example with \"systemctl "

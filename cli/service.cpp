@@ -92,6 +92,13 @@ std::optional<std::pair<std::vector<Row>, std::uint64_t>> Service::list_once(
     }
 }
 
+std::vector<Row> Service::owners(const Find& request) {
+    std::vector<Row> rows;
+    for (const auto& wire : proxy_.Find(request.protocol, request.port.value()))
+        rows.push_back(to_row(wire));
+    return rows;
+}
+
 Row Service::reserve(const Reserve& request) {
     return to_row(proxy_.Reserve(request.host, request.protocol, request.port.value(),
                                  settled(request.options)));
@@ -106,6 +113,13 @@ std::vector<ConflictRow> Service::conflicts() {
     for (const auto& conflict : proxy_.Proxy::Conflicts::List())
         conflicts.push_back(to_conflict(conflict));
     return conflicts;
+}
+
+void Service::resolve(const ResolveConflict& request) {
+    proxy_.object()
+        .callMethod("Resolve")
+        .onInterface(Proxy::Conflicts::INTERFACE_NAME)
+        .withArguments(request.id, request.action, request.options);
 }
 
 std::vector<HostRow> Service::hosts() {

@@ -4,7 +4,7 @@
 
 packages_build=(
     g++ cmake ninja-build pkg-config
-    libc-ares-dev libmnl-dev libnftnl-dev libqrencode-dev libsdbus-c++-dev libsdbus-c++-bin libsodium-dev libsqlite3-dev
+    libc-ares-dev libcsv-dev libmnl-dev libnftnl-dev libqrencode-dev libsdbus-c++-dev libsdbus-c++-bin libsodium-dev libsqlite3-dev
     libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
 )
 # What the lab runs inside of its namespaces.

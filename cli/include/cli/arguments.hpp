@@ -22,6 +22,19 @@ struct Status {};
 
 struct List {
     Dictionary query;
+    bool csv = false;  ///< as Apply reads it
+};
+
+struct Find {
+    std::string protocol;
+    Port port = Port::constant<1>();
+};
+
+/// Makes the reservations those of a file.
+struct Apply {
+    std::string file;          ///< "-": standard input
+    bool dry_run = false;      ///< only say what would be done
+    bool keep_others = false;  ///< remove none
 };
 
 struct Reserve {
@@ -49,6 +62,12 @@ struct Release {
 
 struct ListConflicts {};
 
+struct ResolveConflict {
+    std::uint64_t id = 0;
+    std::string action;
+    Dictionary options;
+};
+
 struct ListHosts {};
 
 struct Explain {
@@ -59,6 +78,29 @@ struct Explain {
 };
 
 struct Monitor {};
+
+struct Reload {};
+
+struct SetEnabled {
+    bool enabled = true;
+};
+
+struct StartCheckpoint {
+    std::uint32_t seconds = 0;
+};
+
+struct ExtendCheckpoint {
+    std::uint64_t id = 0;
+    std::uint32_t seconds = 0;
+};
+
+/// Keeps what was changed since a checkpoint, or undoes it.
+struct EndCheckpoint {
+    std::uint64_t id = 0;
+    bool keep = true;
+};
+
+struct ShowCheckpoint {};
 
 struct CreateTunnel {
     std::string name;
@@ -114,10 +156,11 @@ struct RemovePeer {
     std::string public_key;
 };
 
-using Command =
-    std::variant<Status, List, Reserve, Change, Release, ListConflicts, ListHosts, Explain, Monitor,
-                 CreateTunnel, ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join,
-                 DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
+using Command = std::variant<Status, List, Find, Apply, Reserve, Change, Release, ListConflicts,
+                             ResolveConflict, ListHosts, Explain, Monitor, Reload, SetEnabled,
+                             StartCheckpoint, ExtendCheckpoint, EndCheckpoint, ShowCheckpoint,
+                             CreateTunnel, ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join,
+                             DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
 
 struct Invocation {
     Command command;

@@ -7,7 +7,7 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
-#include "cli/output.hpp"
+#include "cli/difference.hpp"
 #include "dbus/gateway1_proxy.hpp"
 #include "dbus/tunnel_proxy.hpp"
 
@@ -38,9 +38,15 @@ class Service {
     Dictionary status();
     /// All pages of a list, and the generation that they belong to.
     std::pair<std::vector<Row>, std::uint64_t> list(const Dictionary& query);
+    /// Who has an external port.
+    std::vector<Row> owners(const Find& request);
+    /// Makes a difference to the list of this generation: all that is reserved is one change, all
+    /// that is released another one. If the second one is refused, the message says so.
+    void apply(const Difference& difference, std::uint64_t generation);
     Row reserve(const Reserve& request);
     Row change(const Change& request);
     std::vector<ConflictRow> conflicts();
+    void resolve(const ResolveConflict& request);
     std::vector<HostRow> hosts();
     Dictionary explain(const Explain& request);
     void create_tunnel(const CreateTunnel& request);
@@ -56,6 +62,14 @@ class Service {
     void remove_peer(const std::string& tunnel, const std::string& public_key);
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);
+    void reload();
+    void set_enabled(bool enabled);
+    /// The id of the checkpoint.
+    std::uint64_t start_checkpoint(std::uint32_t seconds);
+    void extend_checkpoint(const ExtendCheckpoint& request);
+    void end_checkpoint(const EndCheckpoint& request);
+    /// Empty if there is none.
+    Dictionary active_checkpoint();
     /// Calls `announced` until the service leaves the bus, which it reports by throwing. `ready` is
     /// called with the generation after which nothing is missed.
     void monitor(const std::function<void(std::uint64_t generation)>& ready, Announced announced);
@@ -79,6 +93,8 @@ class Service {
         using Hosts = org::porthole::Gateway1::Hosts_proxy;
         using org::porthole::Gateway1::Reservations_proxy::List;
 
+        /// For what not every service of the contract has yet.
+        sdbus::IProxy& object() { return getProxy(); }
         /// Nothing is subscribed before this is called.
         void subscribe(Announced announced);
 

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include "cli/service.hpp"
+
+// What is asked of the service as a whole.
+namespace porthole::cli {
+namespace {
+
+constexpr auto manager = org::porthole::Gateway1::Manager_proxy::INTERFACE_NAME;
+
+Dictionary only_at(std::uint64_t generation) {
+    return {{"if-generation", sdbus::Variant(generation)}};
+}
+
+}  // namespace
+
+void Service::apply(const Difference& difference, std::uint64_t generation) {
+    using Wire = sdbus::Struct<std::string, std::string, std::uint16_t, std::uint16_t, std::string,
+                               std::string>;
+    std::vector<Wire> rows;
+    const auto add = [&](const Wanted& wanted) {
+        rows.emplace_back(wanted.host, wanted.protocol, wanted.port,
+                          wanted.external_port.value_or(0), wanted.filtering.value_or(""),
+                          wanted.comment.value_or(""));
+    };
+    for (const auto& wanted : difference.added) add(wanted);
+    for (const auto& [row, wanted] : difference.changed) add(wanted);
+    std::vector<std::uint64_t> ids;
+    for (const auto& row : difference.removed) ids.push_back(row.id);
+
+    const auto reserve = [&](std::uint64_t at) {
+        if (rows.empty()) return false;
+        auto options = only_at(at);
+        options["settle"] = sdbus::Variant(true);
+        proxy_.ReserveMany(rows, options);
+        return true;
+    };
+    const auto release = [&](std::uint64_t at) {
+        if (ids.empty()) return false;
+        proxy_.Release(ids, only_at(at));
+        return true;
+    };
+    // One change is one generation more: where it is not, somebody else has changed something.
+    const auto both = [&](const auto& first, const auto& second, const char* done) {
+        const bool changed = first(generation);
+        try {
+            second(changed ? generation + 1 : generation);
+        } catch (const sdbus::Error& error) {
+            if (!changed) throw;
+            throw sdbus::Error(error.getName(),
+                               fmt::format("{}; what was to be {} is done, the rest is not",
+                                           error.getMessage(), done));
+        }
+    };
+    if (difference.needs_removed_port()) {
+        both(release, reserve, "released");
+    } else {
+        both(reserve, release, "reserved");
+    }
+}
+
+void Service::reload() { proxy_.Reload(); }
+
+void Service::set_enabled(bool enabled) {
+    proxy_.object()
+        .callMethod("SetEnabled")
+        .onInterface(manager)
+        .withArguments(enabled, Dictionary());
+}
+
+std::uint64_t Service::start_checkpoint(std::uint32_t seconds) {
+    std::uint64_t id = 0;
+    proxy_.object()
+        .callMethod("Checkpoint")
+        .onInterface(manager)
+        .withArguments(seconds, Dictionary())
+        .storeResultsTo(id);
+    return id;
+}
+
+void Service::extend_checkpoint(const ExtendCheckpoint& request) {
+    proxy_.object().callMethod("Extend").onInterface(manager).withArguments(request.id,
+                                                                            request.seconds);
+}
+
+void Service::end_checkpoint(const EndCheckpoint& request) {
+    proxy_.object()
+        .callMethod(request.keep ? "Commit" : "Rollback")
+        .onInterface(manager)
+        .withArguments(request.id);
+}
+
+Dictionary Service::active_checkpoint() {
+    return proxy_.object().getProperty("ActiveCheckpoint").onInterface(manager).get<Dictionary>();
+}
+
+}  // namespace porthole::cli
