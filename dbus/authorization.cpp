@@ -17,6 +17,9 @@ namespace {
 
 constexpr auto group_name = "porthole";
 
+// Questions about one user's clients that polkit may have at once: each can keep a person busy.
+constexpr auto max_questions = 8;
+
 std::optional<gid_t> porthole_group() {
     const auto* group = getgrnam(group_name);
     return group != nullptr ? std::optional(group->gr_gid) : std::nullopt;
@@ -36,7 +39,6 @@ std::vector<gid_t> groups_of(uid_t user) {
 }
 
 Denial denial_of(const Credentials& client) {
-    if (client.user == 0) return std::nullopt;  // whatever the name service is up to
     return denial(client.user, client.groups ? *client.groups : groups_of(client.user),
                   porthole_group());
 }
@@ -70,70 +72,77 @@ Denial denial(uid_t user, const std::vector<gid_t>& groups, std::optional<gid_t>
         user, group_name);
 }
 
-void Admission::read(const std::string& client, Call call) {
-    const auto known = clients_.find(client);
-    if (known == clients_.end() || known->second.decision) {
-        call(std::nullopt);
-    } else {
-        known->second.waiting.push_back(std::move(call));
-    }
-}
-
-void Admission::change(const std::string& client, Call call) {
-    auto known = clients_.find(client);
-    if (known == clients_.end()) {
-        ask_(client);
-        known = clients_.try_emplace(client).first;
-    }
-    if (known->second.decision) {
-        call(*known->second.decision);
-    } else {
-        known->second.waiting.push_back(std::move(call));
-    }
-}
-
-void Admission::decide(const std::string& client, const Denial& decision) {
-    const auto known = clients_.find(client);
-    if (known == clients_.end()) return;
-    known->second.decision = decision;
-    for (const auto& call : std::exchange(known->second.waiting, {})) call(decision);
-}
-
-void Admission::fail(const std::string& client, const std::string& reason) {
-    const auto known = clients_.find(client);
-    if (known == clients_.end()) return;
-    const auto waiting = std::move(known->second.waiting);
-    clients_.erase(known);
-    for (const auto& call : waiting) call(reason);
-}
-
 Authorization::Authorization(sdbus::IConnection& connection)
-    : admission_([this](const std::string& client) { ask(client); }),
+    : admission_([this](const std::string& client, Question question) { ask(client, question); }),
+      polkit_(connection, [this] { admission_.reconsider(); }),
       bus_(sdbus::createProxy(connection, bus_name, bus_path)) {
     bus_->uponSignal("NameOwnerChanged")
         .onInterface(bus_name)
         .call([this](const std::string& name, const std::string& /*before*/,
                      const std::string& owner) {
-            if (owner.empty()) admission_.forget(name);
+            if (owner.empty()) leave(name);
+            if (name == polkit_name) admission_.reconsider();
         });
     bus_->finishRegistration();
 }
 
 Authorization::~Authorization() = default;
 
-void Authorization::ask(const std::string& client) {
-    const auto answered = [this, client](const sdbus::Error* error, const Dictionary& answer) {
+void Authorization::ask(const std::string& client, Question question) {
+    const auto answered = [this, client, question](const sdbus::Error* error,
+                                                   const Dictionary& answer) {
         guarded([&] {
             const auto credentials = error == nullptr ? parse_credentials(answer) : std::nullopt;
-            if (credentials) return admission_.decide(client, denial_of(*credentials));
-            const auto reason = error != nullptr ? error->getMessage() : "no user is in its answer";
-            admission_.fail(client, fmt::format("the bus does not say who you are: {}", reason));
+            if (!credentials) {
+                const auto reason =
+                    error != nullptr ? error->getMessage() : "no user is in its answer";
+                admission_.decide(client,
+                                  fmt::format("the bus does not say who you are: {}", reason),
+                                  Validity::waiting);
+            } else if (credentials->user == 0) {
+                admission_.decide(client, std::nullopt, Validity::lasting);
+            } else {
+                ask_polkit(client, *credentials, question);
+            }
         });
     };
     bus_->callMethodAsync("GetConnectionCredentials")
         .onInterface(bus_name)
         .withArguments(client)
         .uponReplyInvoke(answered);
+}
+
+void Authorization::ask_polkit(const std::string& client, const Credentials& credentials,
+                               Question question) {
+    if (!admission_.knows(client)) return;  // it has left meanwhile
+    const auto user = credentials.user;
+    auto& questions = questions_[user];
+    if (questions >= max_questions) {
+        return admission_.decide(
+            client,
+            fmt::format("{} other authorizations of user {} wait for an answer", questions, user),
+            Validity::waiting);
+    }
+    ++questions;
+    polkit_.ask(client, question, [this, client, credentials](const PolkitAnswer& answer) {
+        const auto asked = questions_.find(credentials.user);
+        if (--asked->second == 0) questions_.erase(asked);
+        switch (answer.kind) {
+            case PolkitAnswer::Kind::decided:
+                return admission_.decide(client, answer.denial, Validity::lasting);
+            case PolkitAnswer::Kind::asked:
+                return admission_.decide(client, answer.denial, Validity::once);
+            case PolkitAnswer::Kind::failed:
+                return admission_.decide(client, answer.denial, Validity::waiting);
+            case PolkitAnswer::Kind::missing:
+                return admission_.decide(client, denial_of(credentials), Validity::lasting);
+        }
+    });
+}
+
+void Authorization::leave(const std::string& client) {
+    admission_.forget(client);
+    polkit_.cancel(client);
 }
 
 }  // namespace porthole::dbus

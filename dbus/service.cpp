@@ -14,7 +14,9 @@
 #include "core/log.hpp"
 #include "core/resolution.hpp"
 #include "dbus/answers.hpp"
+#include "dbus/authorization.hpp"
 #include "dbus/gateway1_adaptor.hpp"
+#include "dbus/interaction.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
@@ -269,18 +271,22 @@ class Service::Adaptor final
 
     void Invite(sdbus::Result<Dictionary>&& result, std::string tunnel,
                 Dictionary options) override {
-        change(std::move(result), [=, this] {
-            const auto call = parse_invite(tunnel, options);
-            if (call.gateway) {
-                const auto line =
-                    invitations_.invite_gateway(call.tunnel, call.guest, call.site, call.lifetime);
-                return Dictionary{{"line", std::string(line.view())}};
-            }
-            const auto theirs = invitations_.invite(call.tunnel, call.guest, call.side);
-            return Dictionary{{"public-key", to_text(theirs.private_key->public_key())},
-                              {"addresses", to_texts<InterfaceAddress>(theirs.addresses)},
-                              {"configuration", std::string(tunnel_files_.write(theirs).view())}};
-        });
+        change(
+            std::move(result),
+            [=, this] {
+                const auto call = parse_invite(tunnel, options);
+                if (call.gateway) {
+                    const auto line = invitations_.invite_gateway(call.tunnel, call.guest,
+                                                                  call.site, call.lifetime);
+                    return Dictionary{{"line", std::string(line.view())}};
+                }
+                const auto theirs = invitations_.invite(call.tunnel, call.guest, call.side);
+                return Dictionary{
+                    {"public-key", to_text(theirs.private_key->public_key())},
+                    {"addresses", to_texts<InterfaceAddress>(theirs.addresses)},
+                    {"configuration", std::string(tunnel_files_.write(theirs).view())}};
+            },
+            Action::secrets);
     }
 
     void Join(sdbus::Result<Dictionary>&& result, std::string line, Dictionary options) override {
@@ -352,9 +358,11 @@ class Service::Adaptor final
     }
 
     template <typename... Values, typename Work>
-    void change(sdbus::Result<Values...>&& result, Work work) {
-        guarded(
-            [&] { authorization_.admission().change(client(), answer(std::move(result), work)); });
+    void change(sdbus::Result<Values...>&& result, Work work, Action action = Action::manage) {
+        guarded([&] {
+            authorization_.admission().change(client(), question(action),
+                                              answer(std::move(result), work));
+        });
     }
 
     /// The answer to a change, made up when it is sent.
@@ -385,7 +393,9 @@ class Service::Adaptor final
                 send_error(*shared, error);
             }
         };
-        guarded([&] { authorization_.admission().change(client(), std::move(call)); });
+        guarded([&] {
+            authorization_.admission().change(client(), question(Action::manage), std::move(call));
+        });
     }
 
     sdbus::ObjectPath create(const InterfaceName& name, const TunnelSettings& settings) {
@@ -409,6 +419,10 @@ class Service::Adaptor final
     /// The unique name of the caller whose message is being handled.
     [[nodiscard]] std::string client() const {
         return getObject().getCurrentlyProcessedMessage()->getSender();
+    }
+
+    [[nodiscard]] Question question(Action action) const {
+        return {action, allows_interaction(*getObject().getCurrentlyProcessedMessage())};
     }
 
     /// An answer that is sent when the settler has reported on an order.

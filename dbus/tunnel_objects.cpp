@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dbus/answers.hpp"
+#include "dbus/interaction.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
@@ -82,11 +83,14 @@ class TunnelObjects::Adaptor final
 
     void Export(sdbus::Result<std::string>&& result, std::string public_key,
                 Dictionary options) override {
-        change(std::move(result), [=, name = name_, &objects = objects_] {
-            const auto call = parse_export(public_key, options);
-            const auto theirs = objects.invitations_.exported(name, call.peer, call.side);
-            return std::string(objects.write_tunnel_file_(theirs).view());
-        });
+        change(
+            std::move(result),
+            [=, name = name_, &objects = objects_] {
+                const auto call = parse_export(public_key, options);
+                const auto theirs = objects.invitations_.exported(name, call.peer, call.side);
+                return std::string(objects.write_tunnel_file_(theirs).view());
+            },
+            Action::secrets);
     }
 
     void RemovePeer(sdbus::Result<>&& result, std::string public_key, Dictionary options) override {
@@ -135,9 +139,12 @@ class TunnelObjects::Adaptor final
     [[nodiscard]] const TunnelSettings& settings() const { return tunnels_.find(name_).settings; }
 
     template <typename... Values, typename Work>
-    void change(sdbus::Result<Values...>&& result, Work work) {
+    void change(sdbus::Result<Values...>&& result, Work work, Action action = Action::manage) {
         guarded([&] {
-            objects_.admission_.change(client(), answer(std::move(result), std::move(work)));
+            const Question question{
+                action, allows_interaction(*getObject().getCurrentlyProcessedMessage())};
+            objects_.admission_.change(client(), question,
+                                       answer(std::move(result), std::move(work)));
         });
     }
 

@@ -5,6 +5,7 @@
 packages_build=(
     g++ cmake ninja-build pkg-config
     libc-ares-dev libcsv-dev libmnl-dev libnftnl-dev libqrencode-dev libsdbus-c++-dev libsdbus-c++-bin libsodium-dev libsqlite3-dev
+    libsystemd-dev
     libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
 )
 # What the lab runs inside of its namespaces.
@@ -20,7 +21,7 @@ packages_libraries=(
 )
 packages_coturn=(coturn)
 # What only the tests run there.
-packages_tests=(iptables "${packages_python[@]}" "${packages_libraries[@]}")
+packages_tests=(iptables polkitd "${packages_python[@]}" "${packages_libraries[@]}")
 # The programs that tools/bench compares with, to be unpacked, and what runs them.
 packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)

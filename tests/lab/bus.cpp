@@ -37,7 +37,10 @@ constexpr std::string_view configuration = R"(<!DOCTYPE busconfig PUBLIC
 )";
 
 constexpr std::string_view installed_policy =
-    "<include>" PORTHOLE_SOURCE_DIR "/systemd/org.porthole.Gateway1.conf</include>";
+    "<include>" PORTHOLE_SOURCE_DIR
+    "/systemd/org.porthole.Gateway1.conf</include>"
+    "<include ignore_missing=\"yes\">"
+    "/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>";
 constexpr std::string_view open_policy =
     R"(<policy context="default"><allow own="*"/><allow send_type="method_call"/></policy>)";
 

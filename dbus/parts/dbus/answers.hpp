@@ -8,7 +8,7 @@
 #include <sdbus-c++/sdbus-c++.h>
 
 #include "core/log.hpp"
-#include "dbus/authorization.hpp"
+#include "dbus/admission.hpp"
 #include "dbus/errors.hpp"
 
 namespace porthole::dbus {

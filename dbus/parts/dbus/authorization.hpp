@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
-#include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +9,8 @@
 
 #include <sys/types.h>
 
+#include "dbus/admission.hpp"
+#include "dbus/polkit.hpp"
 #include "dbus/values.hpp"
 
 namespace sdbus {
@@ -19,9 +19,6 @@ class IProxy;
 }  // namespace sdbus
 
 namespace porthole::dbus {
-
-/// Why a client may not change anything; nothing if it may.
-using Denial = std::optional<std::string>;
 
 /// Whom the bus says a client to be.
 struct Credentials {
@@ -32,43 +29,14 @@ struct Credentials {
 /// Reads the answer of org.freedesktop.DBus.GetConnectionCredentials; nothing if it has no user.
 std::optional<Credentials> parse_credentials(const Dictionary& answer);
 
-/// The rule: user 0 and the members of the group "porthole" may change things.
+/// The rule where polkit does not exist: user 0 and the members of the group "porthole" may do
+/// everything.
 /// `groups`: all groups of `user`; `porthole`: the id of that group, nothing if there is none.
 Denial denial(uid_t user, const std::vector<gid_t>& groups, std::optional<gid_t> porthole);
 
-/// Holds back the calls of a client until it is known whether it may change things, and keeps them
-/// in order meanwhile.
-class Admission {
-  public:
-    using Call = std::function<void(const Denial&)>;
-    /// Starts to find out about a client; decide() is called later, never from within.
-    using Ask = std::function<void(const std::string& client)>;
-
-    explicit Admission(Ask ask) : ask_(std::move(ask)) {}
-
-    /// A call that everybody may make: it only waits for earlier calls of the client.
-    void read(const std::string& client, Call call);
-    /// A call that needs to know.
-    void change(const std::string& client, Call call);
-
-    /// The answer to ask(): does what has waited for it and remembers it.
-    void decide(const std::string& client, const Denial& decision);
-    /// ask() has failed: denies what has waited; the next changing call asks again.
-    void fail(const std::string& client, const std::string& reason);
-    /// The client has left: drops what has waited.
-    void forget(const std::string& client) { clients_.erase(client); }
-
-  private:
-    struct Client {
-        std::optional<Denial> decision;  ///< nothing: asked, not answered
-        std::deque<Call> waiting;
-    };
-
-    Ask ask_;
-    std::unordered_map<std::string, Client> clients_;  ///< by unique name
-};
-
-/// An Admission that asks the bus, without waiting for it, and forgets the clients that leave.
+/// An Admission that asks the bus and polkit, without waiting for them, and forgets the clients
+/// that leave. User 0 may do everything; of others polkit decides, and only where it does not
+/// exist, denial().
 class Authorization {
   public:
     /// Throws sdbus::Error if the bus does not let us watch its clients.
@@ -82,10 +50,14 @@ class Authorization {
     [[nodiscard]] Admission& admission() { return admission_; }
 
   private:
-    void ask(const std::string& client);
+    void ask(const std::string& client, Question question);
+    void ask_polkit(const std::string& client, const Credentials& credentials, Question question);
+    void leave(const std::string& client);
 
     Admission admission_;
+    Polkit polkit_;
     std::unique_ptr<sdbus::IProxy> bus_;
+    std::unordered_map<uid_t, int> questions_;  ///< that polkit has not answered, by user
 };
 
 }  // namespace porthole::dbus
