@@ -16,7 +16,7 @@
 #include "dbus/answers.hpp"
 #include "dbus/authorization.hpp"
 #include "dbus/gateway1_adaptor.hpp"
-#include "dbus/interaction.hpp"
+#include "dbus/message.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
@@ -263,36 +263,35 @@ class Service::Adaptor final
 
     void Import(sdbus::Result<sdbus::ObjectPath>&& result, std::string name,
                 std::string wg_quick_text, Dictionary options) override {
+        const auto text = take_secret(message(), std::move(wg_quick_text));
         change(std::move(result), [=, this] {
             const auto parsed = parse_tunnel_name(name, options);
-            return create(parsed, tunnel_files_.read(wg_quick_text));
+            return create(parsed, tunnel_files_.read(text->view()));
         });
     }
 
     void Invite(sdbus::Result<Dictionary>&& result, std::string tunnel,
                 Dictionary options) override {
-        change(
-            std::move(result),
-            [=, this] {
-                const auto call = parse_invite(tunnel, options);
-                if (call.gateway) {
-                    const auto line = invitations_.invite_gateway(call.tunnel, call.guest,
-                                                                  call.site, call.lifetime);
-                    return Dictionary{{"line", std::string(line.view())}};
-                }
-                const auto theirs = invitations_.invite(call.tunnel, call.guest, call.side);
-                return Dictionary{
-                    {"public-key", to_text(theirs.private_key->public_key())},
-                    {"addresses", to_texts<InterfaceAddress>(theirs.addresses)},
-                    {"configuration", std::string(tunnel_files_.write(theirs).view())}};
-            },
-            Action::secrets);
+        hand_out(std::move(result), [=, this](SecretReply& reply) {
+            const auto call = parse_invite(tunnel, options);
+            if (call.gateway) {
+                reply.append(
+                    {}, "line",
+                    invitations_.invite_gateway(call.tunnel, call.guest, call.site, call.lifetime));
+                return;
+            }
+            const auto theirs = invitations_.invite(call.tunnel, call.guest, call.side);
+            reply.append({{"public-key", to_text(theirs.private_key->public_key())},
+                          {"addresses", to_texts<InterfaceAddress>(theirs.addresses)}},
+                         "configuration", tunnel_files_.write(theirs));
+        });
     }
 
     void Join(sdbus::Result<Dictionary>&& result, std::string line, Dictionary options) override {
+        const auto secret = take_secret(message(), std::move(line));
         change(std::move(result), [=, this] {
             const auto call = parse_join(options);
-            const auto joined = invitations_.join(line, call.name, call.site);
+            const auto joined = invitations_.join(secret->view(), call.name, call.site);
             tunnel_objects_.follow();
             Dictionary answer{{"tunnel", to_text(joined.tunnel)}, {"peer", to_text(joined.peer)}};
             if (joined.answer) answer["answer"] = *joined.answer;
@@ -358,10 +357,18 @@ class Service::Adaptor final
     }
 
     template <typename... Values, typename Work>
-    void change(sdbus::Result<Values...>&& result, Work work, Action action = Action::manage) {
+    void change(sdbus::Result<Values...>&& result, Work work) {
         guarded([&] {
-            authorization_.admission().change(client(), question(action),
+            authorization_.admission().change(client(), question(Action::manage),
                                               answer(std::move(result), work));
+        });
+    }
+
+    template <typename... Values, typename Work>
+    void hand_out(sdbus::Result<Values...>&& result, Work work) {
+        guarded([&] {
+            authorization_.admission().change(client(), question(Action::secrets),
+                                              secret_answer(std::move(result), message(), work));
         });
     }
 
@@ -416,13 +423,15 @@ class Service::Adaptor final
         return now != nullptr ? *now : row;
     }
 
-    /// The unique name of the caller whose message is being handled.
-    [[nodiscard]] std::string client() const {
-        return getObject().getCurrentlyProcessedMessage()->getSender();
+    /// The call that is being handled.
+    [[nodiscard]] const sdbus::Message& message() const {
+        return *getObject().getCurrentlyProcessedMessage();
     }
+    /// The unique name of its sender.
+    [[nodiscard]] std::string client() const { return message().getSender(); }
 
     [[nodiscard]] Question question(Action action) const {
-        return {action, allows_interaction(*getObject().getCurrentlyProcessedMessage())};
+        return {action, allows_interaction(message())};
     }
 
     /// An answer that is sent when the settler has reported on an order.

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "dbus/answers.hpp"
-#include "dbus/interaction.hpp"
+#include "dbus/message.hpp"
 #include "dbus/names.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
@@ -83,14 +83,11 @@ class TunnelObjects::Adaptor final
 
     void Export(sdbus::Result<std::string>&& result, std::string public_key,
                 Dictionary options) override {
-        change(
-            std::move(result),
-            [=, name = name_, &objects = objects_] {
-                const auto call = parse_export(public_key, options);
-                const auto theirs = objects.invitations_.exported(name, call.peer, call.side);
-                return std::string(objects.write_tunnel_file_(theirs).view());
-            },
-            Action::secrets);
+        hand_out(std::move(result), [=, name = name_, &objects = objects_](SecretReply& reply) {
+            const auto call = parse_export(public_key, options);
+            const auto theirs = objects.invitations_.exported(name, call.peer, call.side);
+            reply.append(objects.write_tunnel_file_(theirs));
+        });
     }
 
     void RemovePeer(sdbus::Result<>&& result, std::string public_key, Dictionary options) override {
@@ -139,17 +136,28 @@ class TunnelObjects::Adaptor final
     [[nodiscard]] const TunnelSettings& settings() const { return tunnels_.find(name_).settings; }
 
     template <typename... Values, typename Work>
-    void change(sdbus::Result<Values...>&& result, Work work, Action action = Action::manage) {
+    void change(sdbus::Result<Values...>&& result, Work work) {
         guarded([&] {
-            const Question question{
-                action, allows_interaction(*getObject().getCurrentlyProcessedMessage())};
-            objects_.admission_.change(client(), question,
+            objects_.admission_.change(client(), question(Action::manage),
                                        answer(std::move(result), std::move(work)));
         });
     }
 
-    [[nodiscard]] std::string client() const {
-        return getObject().getCurrentlyProcessedMessage()->getSender();
+    template <typename... Values, typename Work>
+    void hand_out(sdbus::Result<Values...>&& result, Work work) {
+        guarded([&] {
+            objects_.admission_.change(
+                client(), question(Action::secrets),
+                secret_answer(std::move(result), message(), std::move(work)));
+        });
+    }
+
+    [[nodiscard]] const sdbus::Message& message() const {
+        return *getObject().getCurrentlyProcessedMessage();
+    }
+    [[nodiscard]] std::string client() const { return message().getSender(); }
+    [[nodiscard]] Question question(Action action) const {
+        return {action, allows_interaction(message())};
     }
 
     InterfaceName name_;

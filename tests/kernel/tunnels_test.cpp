@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The gateway's own WireGuard tunnels, as an administrator makes them with portholectl.
-#include <fstream>
-#include <sstream>
-
 #include <fmt/format.h>
 
 #include "netlink/interface_editor.hpp"
 #include "two_gateways.hpp"
-#include "types/key.hpp"
 
 namespace porthole {
 namespace {
@@ -237,83 +233,6 @@ TEST_F(TunnelsTest, AreImportedFromWgQuick) {
                 AllOf(HasSubstr("InvalidArgument"), HasSubstr("line 2: invalid PrivateKey"),
                       HasSubstr("line 3: PostUp: commands are never run"),
                       Not(HasSubstr(key.substr(0, 20)))));
-}
-
-/// All that a process has in memory but what is locked: what is swapped out, or in a core image.
-std::string unlocked_memory(pid_t process) {
-    const auto directory = fmt::format("/proc/{}", process);
-    std::ifstream map(directory + "/smaps");
-    std::ifstream memory(directory + "/mem", std::ios::binary);
-    std::string all;
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-    bool readable = false;
-    for (std::string line; std::getline(map, line);) {
-        std::istringstream fields(line);
-        std::string first;
-        fields >> first;
-        if (const auto dash = first.find('-'); dash != std::string::npos) {
-            begin = std::stoull(first.substr(0, dash), nullptr, 16);
-            end = std::stoull(first.substr(dash + 1), nullptr, 16);
-            std::string access;
-            fields >> access;
-            readable = access.starts_with('r');
-        } else if (first == "VmFlags:") {
-            const bool locked = line.find(" lo") != std::string::npos ||
-                                line.find(" dd") != std::string::npos ||
-                                line.find(" io") != std::string::npos;
-            if (!readable || locked) continue;
-            std::string part(end - begin, '\0');
-            memory.clear();
-            memory.seekg(static_cast<std::streamoff>(begin));
-            memory.read(part.data(), static_cast<std::streamsize>(part.size()));
-            part.resize(static_cast<std::size_t>(memory.gcount()));
-            all += part;
-        }
-    }
-    return all;
-}
-
-TEST_F(TunnelsTest, KeepTheirKeysInLockedMemory) {
-    connect_sites();
-    a.restart();
-    done(a, {"tunnel", "create", "wg1"});
-    done(a, {"tunnel", "peer", "set", "wg0", key_of(b), "--keepalive", "7"});
-    (void)tunnel(a);
-    const auto memory = unlocked_memory(a.process()->id());
-    const auto public_key = parse<PublicKey>("key", key_of(b));
-    ASSERT_NE(memory.find(std::string(public_key.bytes().begin(), public_key.bytes().end())),
-              std::string::npos);
-    for (const auto* interface : {"wg0", "wg1"}) {
-        const auto base64 =
-            lab::output_of(sites.gateway_a, {"wg", "show", interface, "private-key"});
-        const auto key = PrivateKey::read("key", base64.substr(0, base64.find('\n')));
-        EXPECT_EQ(memory.find(std::string(key.bytes().begin(), key.bytes().end())),
-                  std::string::npos);
-        EXPECT_EQ(memory.find(base64.substr(0, 40)), std::string::npos);
-    }
-}
-
-// Neither in its files, nor in its log.
-TEST_F(TunnelsTest, KeepTheirKeysFromEverybody) {
-    connect_sites();
-    a.restart();
-    const auto base64 = lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "private-key"});
-    const auto key = PrivateKey::read("key", base64.substr(0, base64.find('\n')));
-    const std::string bytes(key.bytes().begin(), key.bytes().end());
-    EXPECT_THAT(a.log(), Not(HasSubstr(base64.substr(0, 40))));
-    std::size_t files = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(a.state_directory())) {
-        std::ifstream file(entry.path(), std::ios::binary);
-        const std::string content(std::istreambuf_iterator<char>(file), {});
-        EXPECT_EQ(content.find(bytes), std::string::npos) << entry.path();
-        EXPECT_EQ(content.find(base64.substr(0, 40)), std::string::npos) << entry.path();
-        EXPECT_EQ(entry.status().permissions() & std::filesystem::perms(077),
-                  std::filesystem::perms::none)
-            << entry.path();
-        ++files;
-    }
-    EXPECT_GE(files, 2U);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "core/log.hpp"
 #include "dbus/admission.hpp"
 #include "dbus/errors.hpp"
+#include "dbus/message.hpp"
 
 namespace porthole::dbus {
 
@@ -44,6 +45,27 @@ Admission::Call answer(sdbus::Result<Values...>&& result, Work work) {
             if (denial) throw Refused(Refusal::access_denied, *denial);
             return work();
         });
+    };
+}
+
+/// The same for `work` that hands out secrets: it is given the reply to write them into.
+template <typename... Values, typename Work>
+Admission::Call secret_answer(sdbus::Result<Values...>&& result, const sdbus::Message& call,
+                              Work work) {
+    auto shared = std::make_shared<sdbus::Result<Values...>>(std::move(result));
+    // What sdbus-c++ handles for an object is a call.
+    return [shared, call = static_cast<const sdbus::MethodCall&>(call),
+            work = std::move(work)](const Denial& denial) {
+        try {
+            guarded([&] {
+                if (denial) throw Refused(Refusal::access_denied, *denial);
+                SecretReply secret(call);
+                work(secret);
+                secret.send();
+            });
+        } catch (const sdbus::Error& error) {
+            send_error(*shared, error);
+        }
     };
 }
 
