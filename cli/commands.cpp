@@ -287,6 +287,11 @@ class Runner {
             line({{"event", name}, {"conflict", to_json(conflict)}},
                  fmt::format("{}  {}", name, conflict_line(conflict)));
         }
+        if (news.checkpoint) {
+            const auto& [id, how] = *news.checkpoint;
+            line({{"event", "checkpoint-ended"}, {"checkpoint", id}, {"how", how}},
+                 fmt::format("checkpoint {}  {}", how, id));
+        }
         if (news.reset) line(event("reset", news.generation), "reset");
         for (const auto& row : news.changed) {
             auto json = event("changed", news.generation);

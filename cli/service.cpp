@@ -44,20 +44,24 @@ void Service::Proxy::subscribe(Announced announced) {
 
 void Service::Proxy::onChanged(const std::uint64_t& generation, const std::vector<Wire>& changed,
                                const std::vector<std::uint64_t>& removed) {
-    Announcement announcement{generation, false, {}, removed, {}};
+    Announcement announcement{.generation = generation, .removed = removed};
     for (const auto& row : changed) announcement.changed.push_back(to_row(row));
     announced_(announcement);
 }
 
 void Service::Proxy::onReset(const std::uint64_t& generation) {
-    announced_({generation, true, {}, {}, {}});
+    announced_({.generation = generation, .reset = true});
 }
 
 void Service::Proxy::onDetected(const WireConflict& conflict) {
-    announced_({0, false, {}, {}, to_conflict(conflict)});
+    announced_({.conflict = to_conflict(conflict)});
 }
 
 void Service::Proxy::onResolved(const WireConflict& conflict) { onDetected(conflict); }
+
+void Service::Proxy::onCheckpointEnded(const std::uint64_t& checkpoint, const std::string& how) {
+    announced_({.checkpoint = std::pair(checkpoint, how)});
+}
 
 Service::Service() : connection_(connect()), proxy_(*connection_) {}
 

@@ -70,29 +70,17 @@ void Service::set_enabled(bool enabled) {
 }
 
 std::uint64_t Service::start_checkpoint(std::uint32_t seconds) {
-    std::uint64_t id = 0;
-    proxy_.object()
-        .callMethod("Checkpoint")
-        .onInterface(manager)
-        .withArguments(seconds, Dictionary())
-        .storeResultsTo(id);
-    return id;
+    return proxy_.Checkpoint(seconds, {});
 }
 
 void Service::extend_checkpoint(const ExtendCheckpoint& request) {
-    proxy_.object().callMethod("Extend").onInterface(manager).withArguments(request.id,
-                                                                            request.seconds);
+    proxy_.Extend(request.id, request.seconds);
 }
 
 void Service::end_checkpoint(const EndCheckpoint& request) {
-    proxy_.object()
-        .callMethod(request.keep ? "Commit" : "Rollback")
-        .onInterface(manager)
-        .withArguments(request.id);
+    request.keep ? proxy_.Commit(request.id) : proxy_.Rollback(request.id);
 }
 
-Dictionary Service::active_checkpoint() {
-    return proxy_.object().getProperty("ActiveCheckpoint").onInterface(manager).get<Dictionary>();
-}
+Dictionary Service::active_checkpoint() { return proxy_.ActiveCheckpoint(); }
 
 }  // namespace porthole::cli

@@ -25,6 +25,8 @@ std::string name_of(Refusal reason) {
             return own("TunnelExists");
         case Refusal::no_such_peer:
             return own("NoSuchPeer");
+        case Refusal::no_such_checkpoint:
+            return own("NoSuchCheckpoint");
         case Refusal::allowed_ip_taken:
             return own("AllowedIpTaken");
         case Refusal::read_only:

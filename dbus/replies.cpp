@@ -240,4 +240,25 @@ Dictionary to_dictionary(const GatewayStatus& status) {
             {"warnings", status.warnings}};
 }
 
+Dictionary active_checkpoint(const Checkpoints& checkpoints) {
+    const auto& active = checkpoints.active();
+    if (!active) return {};
+    const auto left = std::chrono::ceil<std::chrono::seconds>(*checkpoints.time_left());
+    return {{"id", number(active->id)},
+            {"expires", unix_seconds(active->expires)},
+            {"seconds-left", static_cast<std::uint32_t>(left.count())}};
+}
+
+std::string name_of(CheckpointEnd how) {
+    switch (how) {
+        case CheckpointEnd::committed:
+            return "committed";
+        case CheckpointEnd::rolled_back:
+            return "rolled-back";
+        case CheckpointEnd::expired:
+            break;
+    }
+    return "expired";
+}
+
 }  // namespace porthole::dbus

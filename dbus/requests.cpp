@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/checkpoints.hpp"
 #include "dbus/reader.hpp"
 
 namespace porthole::dbus {
@@ -100,6 +101,14 @@ ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionar
 }
 
 IfGeneration parse_resolve(const Dictionary& options) { return parse_only_if_generation(options); }
+
+std::chrono::seconds parse_checkpoint(std::uint32_t seconds, const Dictionary& options) {
+    Reader(options).finish();
+    const std::chrono::seconds length(seconds);
+    if (length >= std::chrono::seconds(1) && length <= Checkpoints::longest) return length;
+    throw InvalidArgument("seconds", std::to_string(seconds),
+                          fmt::format("a number from 1 to {}", Checkpoints::longest.count()));
+}
 
 Page parse_page(std::uint32_t offset, std::uint32_t limit) {
     if (limit <= max_page_rows) return {offset, limit};

@@ -104,6 +104,7 @@ class Service::Adaptor final
           invitations_(use_cases.invitations),
           peers_(use_cases.peers),
           static_tunnels_(use_cases.static_tunnels),
+          checkpoints_(use_cases.checkpoints),
           tracer_(use_cases.tracer),
           read_configuration_(std::move(read_configuration)),
           tunnel_files_(std::move(tunnel_files)),
@@ -141,15 +142,28 @@ class Service::Adaptor final
         getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Diagnostics", {"Wans"});
     }
 
+    void announce_checkpoints() {
+        if (std::exchange(checkpoint_version_, checkpoints_.version()) == checkpoints_.version()) {
+            return;
+        }
+        for (const auto& [id, how] : checkpoints_.take_ended()) {
+            if (how != CheckpointEnd::committed) {
+                tunnel_objects_.follow();
+                announce_tunnels_of(Origin::api);
+            }
+            emitCheckpointEnded(number(id), name_of(how));
+        }
+        getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Manager",
+                                                {"ActiveCheckpoint"});
+    }
+
     /// Emits Tunnel.PeersChanged; when the next one is due that waits.
     std::optional<Clock::time_point> announce_peers() { return tunnel_objects_.announce(); }
 
     void reload() {
         static_tunnels_.reload(read_configuration_());
         tunnel_objects_.follow();
-        for (const auto& [name, tunnel] : tunnels_.all()) {
-            if (tunnel.origin == Origin::configured) tunnel_objects_.announce_settings(name);
-        }
+        announce_tunnels_of(Origin::configured);
     }
 
     /// Sends the answers that have waited for flows to be settled and need not any more.
@@ -307,6 +321,38 @@ class Service::Adaptor final
         });
     }
 
+    void Checkpoint(sdbus::Result<std::uint64_t>&& result, std::uint32_t seconds,
+                    Dictionary options) override {
+        change(std::move(result), [=, this] {
+            return number(checkpoints_.start(parse_checkpoint(seconds, options)).id);
+        });
+    }
+
+    void Extend(sdbus::Result<>&& result, std::uint64_t id, std::uint32_t seconds) override {
+        change(std::move(result), [=, this] {
+            checkpoints_.extend(CheckpointId{id}, parse_checkpoint(seconds));
+            return std::tuple();
+        });
+    }
+
+    void Commit(sdbus::Result<>&& result, std::uint64_t id) override {
+        change(std::move(result), [=, this] {
+            checkpoints_.commit(CheckpointId{id});
+            return std::tuple();
+        });
+    }
+
+    void Rollback(sdbus::Result<>&& result, std::uint64_t id) override {
+        change(std::move(result), [=, this] {
+            checkpoints_.roll_back(CheckpointId{id});
+            return std::tuple();
+        });
+    }
+
+    Dictionary ActiveCheckpoint() override {
+        return guarded([this] { return active_checkpoint(checkpoints_); });
+    }
+
     void Reload(sdbus::Result<>&& result) override {
         change(std::move(result), [this] {
             reload();
@@ -346,8 +392,14 @@ class Service::Adaptor final
                                             "explain",          "pinholes",
                                             "external-address", "nat66",
                                             "tunnels",          "invitations",
-                                            "resolve"};
+                                            "resolve",          "checkpoints"};
         });
+    }
+
+    void announce_tunnels_of(Origin origin) {
+        for (const auto& [name, tunnel] : tunnels_.all()) {
+            if (tunnel.origin == origin) tunnel_objects_.announce_settings(name);
+        }
     }
 
     template <typename... Values, typename Work>
@@ -445,6 +497,7 @@ class Service::Adaptor final
     Invitations& invitations_;
     PeerWatch& peers_;
     StaticTunnels& static_tunnels_;
+    Checkpoints& checkpoints_;
     Tracer& tracer_;
     ReadConfiguration read_configuration_;
     TunnelFiles tunnel_files_;
@@ -452,6 +505,7 @@ class Service::Adaptor final
     TunnelObjects tunnel_objects_;
     std::deque<Waiting> waiting_;  ///< oldest order first
     std::uint64_t perimeter_version_ = gateway_.perimeter_version();
+    std::uint64_t checkpoint_version_ = checkpoints_.version();
     std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
@@ -490,6 +544,7 @@ Interest Service::prepare() {
         adaptor_->answer_settled();
         announce_changes();
         adaptor_->announce_wans();
+        adaptor_->announce_checkpoints();
         announce_hosts();
         const auto next_peer_announcement = adaptor_->announce_peers();
         for (const auto& conflict : gateway_.conflicts().take_news()) {

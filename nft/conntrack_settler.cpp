@@ -390,8 +390,8 @@ void ConntrackSettler::settle_flows(const std::vector<SettleOrder>& orders, Sett
     append(report.corrected, corrected(judge, suspects));
     append(suspects, unjudged);
     // The gateway's own flows last: no mapping gives them their port, they get it if nobody has it.
-    std::ranges::stable_partition(
-        suspects, [&](const FlowOf<Bits>& flow) { return !judge.is_gateways(flow); });
+    std::stable_partition(suspects.begin(), suspects.end(),
+                          [&](const FlowOf<Bits>& flow) { return !judge.is_gateways(flow); });
     report.deleted += conntrack_->remove(suspects);
 }
 

@@ -126,6 +126,12 @@ void Gateway::release(std::span<const ReservationId> ids, IfGeneration if_genera
     commit(reservations_.release(ids));
 }
 
+std::vector<std::string> Gateway::restore(std::span<const Reservation> earlier) {
+    auto restored = reservations_.restore(earlier, clock_());
+    commit(restored.difference);
+    return std::move(restored.refused);
+}
+
 void Gateway::reload(Configuration configuration, const std::function<void()>& rest) {
     const auto old_pool = reservations_.pool();
     const auto old_alternates = reservations_.claim_alternates();

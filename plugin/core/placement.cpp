@@ -123,7 +123,8 @@ void follow_in(Plan& plan, const std::set<ReservationId>& followers) {
     std::vector<Reservation> rows;
     for (const auto id : followers) {
         const auto* row = plan.find(id);
-        if (row == nullptr) continue;
+        // It may be the claim again that it was before somebody asked for the MAC address.
+        if (row == nullptr || !known_by_mac(row->internal)) continue;
         rows.push_back(*row);
         auto gone = *row;
         gone.address.reset();

@@ -157,9 +157,9 @@ class Plan {
             return result;
         }
         for (const auto& [id, after] : changed_) {
-            const auto* before = base_.find(id);
-            if (after && *before == *after) continue;
-            result.before.push_back(*before);
+            const auto* before = base_.find(id);  // nothing: it was there once
+            if (before != nullptr && after && *before == *after) continue;
+            if (before != nullptr) result.before.push_back(*before);
             if (after) result.after.push_back(*after);
         }
         std::ranges::move(created_, std::back_inserter(result.after));

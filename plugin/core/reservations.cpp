@@ -157,6 +157,18 @@ const Reservation* claim_of(const Plan& plan, const Endpoint& internal) {
     return owner != nullptr && owner->origin == Origin::automatic ? owner : nullptr;
 }
 
+// Who asks for an address itself goes before who was followed there.
+void put_at_address(Plan& plan, Reservation row) {
+    const auto* follower = plan.owner(row.internal);
+    if (follower != nullptr && follower->id != row.id) {
+        auto left = *follower;
+        leave(plan, left, std::get<Address>(row.internal.host));
+        plan.put(left);
+    }
+    follow_perimeter(plan, row);
+    plan.put(row);
+}
+
 // `former`: the row that had this endpoint before and has left the plan.
 ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origin, Time now,
                          const Reservation* former = nullptr) {
@@ -191,17 +203,35 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
         put_in_place(plan, row);
         return row.id;
     }
-    // Who asks for the address itself goes before who was followed there.
-    const auto* follower = plan.owner(row.internal);
-    if (follower != nullptr && follower->id != row.id) {
-        auto left = *follower;
-        leave(plan, left, std::get<Address>(row.internal.host));
-        plan.put(left);
-    }
     row.nat66 = former != nullptr && former->nat66;
-    follow_perimeter(plan, row);
-    plan.put(row);
+    put_at_address(plan, row);
     return row.id;
+}
+
+// Puts a row of earlier, or what is left of it. Throws Refused where somebody else is in its way.
+void put_back(Plan& plan, Reservation row) {
+    const auto* now = plan.base().find(row.id);
+    const bool as_it_was = now != nullptr && now->internal == row.internal &&
+                           external_endpoint(*now) == external_endpoint(row) &&
+                           now->origin == row.origin;
+    row.state = as_it_was ? now->state : ReservationState::settling;
+    row.nat66 = as_it_was && now->nat66;
+    row.nat66_place = as_it_was ? now->nat66_place : 0;
+    if (now != nullptr) row.last_seen = std::max(row.last_seen, now->last_seen);
+    if (const auto* owner = plan.find(row.internal)) {
+        throw Refused(Refusal::port_taken, to_text(row.internal.host) +
+                                               " has that port already, by " + describe(*owner));
+    }
+    const auto* owner = is_ipv6(row.internal) ? nullptr : plan.taken(external_endpoint(row));
+    if (owner != nullptr && row.origin != Origin::automatic) {
+        refuse_port(external_endpoint(row), owner, plan.base());
+    }
+    if (owner != nullptr) {
+        const auto alternate = free_alternate(plan, row.internal, plan.base().claim_alternates());
+        if (!alternate) refuse_port(external_endpoint(row), owner, plan.base());
+        row.external_port = *alternate;
+    }
+    known_by_mac(row.internal) ? put_in_place(plan, row) : put_at_address(plan, row);
 }
 
 }  // namespace
@@ -355,6 +385,43 @@ ReservationDifference Reservations::expire(Time now) const {
     follow_in(plan, followers_);
     follow_perimeter_in(plan, crowded_out_);
     return std::move(plan).difference();
+}
+
+RestoredDifference Reservations::restore(std::span<const Reservation> earlier, Time now) const {
+    Plan plan(*this);
+    const auto concerned = concerned_by_perimeter(plan);
+    std::vector<Reservation> claimed;  // since then, too
+    std::set<ReservationId> known;
+    for (const auto& row : earlier) known.insert(row.id);
+    // All leave first, so that ports can change hands among them.
+    for (const auto& [id, row] : rows_) {
+        if (row.origin == Origin::configured) continue;
+        plan.remove(row);
+        if (row.origin == Origin::automatic && !known.contains(id)) claimed.push_back(row);
+    }
+    RestoredDifference result;
+    const auto put = [&](const Reservation& row) {
+        if (row.expires != never && row.expires <= now) return;
+        try {
+            put_back(plan, row);
+        } catch (const Refused& refused) {
+            if (row.origin == Origin::automatic) return;
+            result.refused.push_back("reservation " + std::to_string(number(row.id)) + " of " +
+                                     to_text(row.internal.host) + ": " + refused.what());
+        }
+    };
+    const auto put_all = [&put](std::span<const Reservation> rows, Origin origin) {
+        for (const auto& row : rows) {
+            if (row.origin == origin) put(row);
+        }
+    };
+    put_all(earlier, Origin::api);
+    put_all(earlier, Origin::automatic);
+    put_all(claimed, Origin::automatic);
+    follow_in(plan, followers_);
+    follow_perimeter_in(plan, concerned);
+    result.difference = std::move(plan).difference();
+    return result;
 }
 
 ReservationDifference Reservations::follow() const {

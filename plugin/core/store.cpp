@@ -42,6 +42,14 @@ constexpr std::array migrations{
     StoredTunnels::schema,
     "ALTER TABLE peer ADD COLUMN learnt_endpoint TEXT;",  // NULL: it is where it was said to be
     "ALTER TABLE tunnel ADD COLUMN origin TEXT NOT NULL DEFAULT 'api';",
+    "CREATE TABLE checkpoint ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  expires INTEGER,"
+    "  length INTEGER NOT NULL"
+    ") STRICT;"
+    // From here on a column is added to both.
+    "CREATE TABLE kept_reservation AS SELECT * FROM reservation WHERE false;",
+    StoredTunnels::kept_schema,
 };
 
 Port stored_port(std::int64_t value) {
@@ -97,9 +105,29 @@ class Store::Database {
         state.generation = static_cast<std::uint64_t>(counter.integer(0));
         const auto next_id = ReservationId{static_cast<std::uint64_t>(counter.integer(1))};
 
+        auto rows = load_rows("reservation");
+        try {
+            state.reservations = Reservations(std::move(rows), next_id);
+        } catch (const StorageFailure& contradiction) {
+            throw Unusable(contradiction.what());
+        }
+        state.checkpoint = load_checkpoint();
+        try {
+            state.tunnels = tunnels().load();
+        } catch (const Unusable&) {
+            throw;
+        } catch (const StorageFailure& failure) {
+            state.tunnels_unreadable = failure.what();  // reservations do not depend on it
+        }
+        move_log_on_close(true);
+        return state;
+    }
+
+    std::vector<Reservation> load_rows(const std::string& table) {
         std::vector<Reservation> rows;
-        rows.reserve(static_cast<std::size_t>(number_of("SELECT count(*) FROM reservation")));
-        Statement select(handle_.get(), "SELECT * FROM reservation ORDER BY id");
+        rows.reserve(
+            static_cast<std::size_t>(number_of(("SELECT count(*) FROM " + table).c_str())));
+        Statement select(handle_.get(), ("SELECT * FROM " + table + " ORDER BY id").c_str());
         while (select.step()) {
             rows.push_back({
                 .id = ReservationId{static_cast<std::uint64_t>(select.integer(0))},
@@ -119,20 +147,14 @@ class Store::Database {
                 .ipv6_addresses = stored_list<Address>("ipv6_addresses", select.text(12)),
             });
         }
-        try {
-            state.reservations = Reservations(std::move(rows), next_id);
-        } catch (const StorageFailure& contradiction) {
-            throw Unusable(contradiction.what());
-        }
-        try {
-            state.tunnels = tunnels().load();
-        } catch (const Unusable&) {
-            throw;
-        } catch (const StorageFailure& failure) {
-            state.tunnels_unreadable = failure.what();  // reservations do not depend on it
-        }
-        move_log_on_close(true);
-        return state;
+        return rows;
+    }
+
+    std::optional<Checkpoint> load_checkpoint() {
+        Statement select(handle_.get(), "SELECT id, expires, length FROM checkpoint");
+        if (!select.step()) return std::nullopt;
+        return Checkpoint{CheckpointId{static_cast<std::uint64_t>(select.integer(0))},
+                          select.time(1), std::chrono::seconds(select.integer(2))};
     }
 
     [[nodiscard]] StoredTunnels tunnels() { return {handle_.get(), vault_}; }
@@ -158,6 +180,28 @@ class Store::Database {
             .run();
     }
     void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }
+    CheckpointId keep(Time expires, std::chrono::seconds length) {
+        Statement(handle_.get(), "INSERT INTO checkpoint (expires, length) VALUES (?,?)")
+            .bind(1, expires)
+            .bind(2, std::int64_t{length.count()})
+            .run();
+        const auto id = sqlite3_last_insert_rowid(handle_.get());
+        execute("INSERT INTO kept_reservation SELECT * FROM reservation WHERE origin <> 'static'");
+        tunnels().keep();
+        return CheckpointId{static_cast<std::uint64_t>(id)};
+    }
+    void update(const Checkpoint& checkpoint) {
+        Statement(handle_.get(), "UPDATE checkpoint SET expires = ?, length = ? WHERE id = ?")
+            .bind(1, checkpoint.expires)
+            .bind(2, std::int64_t{checkpoint.length.count()})
+            .bind(3, static_cast<std::int64_t>(number(checkpoint.id)))
+            .run();
+    }
+    void give_up_checkpoint() {
+        execute("DELETE FROM checkpoint");
+        execute("DELETE FROM kept_reservation");
+        tunnels().give_up_kept();
+    }
     void count(std::uint64_t generation, std::uint64_t next_id) {
         count_->bind(1, static_cast<std::int64_t>(generation))
             .bind(2, static_cast<std::int64_t>(next_id))
@@ -267,6 +311,12 @@ OpenedStore Store::open(const fs::path& directory) {
     }
 }
 
+std::vector<Reservation> Store::kept_reservations() {
+    return database_->load_rows("kept_reservation");
+}
+
+std::vector<Tunnel> Store::kept_tunnels() { return database_->tunnels().load_kept(); }
+
 Store::Store(std::unique_ptr<Database> database) : database_(std::move(database)) {}
 Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;
@@ -312,6 +362,16 @@ void Store::Transaction::write_learnt(const InterfaceName& tunnel, const PublicK
 void Store::Transaction::remove_peer(const InterfaceName& tunnel, const PublicKey& peer) {
     store_.database_->tunnels().remove_peer(tunnel, peer);
 }
+
+CheckpointId Store::Transaction::keep(Time expires, std::chrono::seconds length) {
+    return store_.database_->keep(expires, length);
+}
+
+void Store::Transaction::write(const Checkpoint& checkpoint) {
+    store_.database_->update(checkpoint);
+}
+
+void Store::Transaction::give_up_checkpoint() { store_.database_->give_up_checkpoint(); }
 
 void Store::Transaction::commit() {
     store_.database_->commit();

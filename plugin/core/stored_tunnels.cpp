@@ -50,10 +50,11 @@ std::vector<InterfaceAddress> addresses_of(const std::string& text) {
 StoredTunnels::StoredTunnels(sqlite3* database, Vault& vault)
     : database_(database), vault_(vault) {}
 
-std::vector<Tunnel> StoredTunnels::load() {
+std::vector<Tunnel> StoredTunnels::load(const std::string& tunnel_table,
+                                        const std::string& peer_table) {
     std::vector<Tunnel> tunnels;
-    Statement rows(database_, "SELECT * FROM tunnel ORDER BY name");
-    Statement peers(database_, "SELECT * FROM peer WHERE tunnel = ?");
+    Statement rows(database_, ("SELECT * FROM " + tunnel_table + " ORDER BY name").c_str());
+    Statement peers(database_, ("SELECT * FROM " + peer_table + " WHERE tunnel = ?").c_str());
     while (rows.step()) {
         Tunnel tunnel{stored<InterfaceName>("name", rows.text(0)), {}};
         auto& settings = tunnel.settings;
@@ -91,6 +92,20 @@ std::vector<Tunnel> StoredTunnels::load() {
         tunnels.push_back(std::move(tunnel));
     }
     return tunnels;
+}
+
+// Keys stay sealed: for the same tunnels and peers.
+void StoredTunnels::keep() {
+    Statement(database_, "INSERT INTO kept_tunnel SELECT * FROM tunnel WHERE origin = 'api'").run();
+    Statement(database_,
+              "INSERT INTO kept_peer SELECT * FROM peer WHERE tunnel IN "
+              "(SELECT name FROM kept_tunnel)")
+        .run();
+}
+
+void StoredTunnels::give_up_kept() {
+    Statement(database_, "DELETE FROM kept_tunnel").run();
+    Statement(database_, "DELETE FROM kept_peer").run();
 }
 
 void StoredTunnels::write(const Tunnel& tunnel) {

@@ -13,7 +13,12 @@ class StoredTunnels {
     /// `vault` must outlive it.
     StoredTunnels(sqlite3* database, Vault& vault);
 
-    [[nodiscard]] std::vector<Tunnel> load();
+    [[nodiscard]] std::vector<Tunnel> load() { return load("tunnel", "peer"); }
+    /// What keep() has kept.
+    [[nodiscard]] std::vector<Tunnel> load_kept() { return load("kept_tunnel", "kept_peer"); }
+    /// Keeps a copy of those that are not the configuration's, or gives it up.
+    void keep();
+    void give_up_kept();
     void write(const Tunnel& tunnel);
     void remove(const InterfaceName& name);
     void write_peer(const InterfaceName& tunnel, const PeerSettings& peer,
@@ -45,8 +50,15 @@ class StoredTunnels {
         "  allowed_ips TEXT,"
         "  PRIMARY KEY (tunnel, public_key)"
         ") STRICT, WITHOUT ROWID;";
+    /// What makes the same for copies; from then on a column is added to both.
+    static constexpr auto kept_schema =
+        "CREATE TABLE kept_tunnel AS SELECT * FROM tunnel WHERE false;"
+        "CREATE TABLE kept_peer AS SELECT * FROM peer WHERE false;";
 
   private:
+    [[nodiscard]] std::vector<Tunnel> load(const std::string& tunnel_table,
+                                           const std::string& peer_table);
+
     sqlite3* database_;
     Vault& vault_;
 };

@@ -8,6 +8,7 @@
 
 #include <sys/stat.h>
 
+#include "core/checkpoints.hpp"
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "core/log.hpp"
@@ -66,6 +67,7 @@ void run(const Options& options) {
     auto opened = open_store(options.state);
     auto stored_tunnels = std::move(opened.state.tunnels);
     const auto unreadable = std::move(opened.state.tunnels_unreadable);
+    const auto checkpoint = opened.state.checkpoint;
     Gateway gateway(std::move(configuration), std::move(opened), table, settler, now);
     const auto watch = watch_flows(gateway);
     gateway.start(reader.read());
@@ -78,13 +80,17 @@ void run(const Options& options) {
     tunnels.start();
     StaticTunnels static_tunnels(gateway, tunnels, options.state);
     static_tunnels.start(wanted_tunnels);
+    Checkpoints checkpoints(gateway, tunnels, checkpoint, now);
+    CheckpointSource checkpoint_source(checkpoints);
+    checkpoint_source.dispatch();  // before anybody sees what was not committed in time
     resolver::AresResolver names;
     PeerWatch peers(tunnels, names);
 
     nft::KernelTracer tracer;
     Invitations invitations(tunnels, gateway, now);
-    dbus::Service service(bus, {gateway, tunnels, invitations, peers, static_tunnels, tracer}, read,
-                          {wg::parse_quick_file, wg::format_quick_file});
+    dbus::Service service(
+        bus, {gateway, tunnels, invitations, peers, static_tunnels, checkpoints, tracer}, read,
+        {wg::parse_quick_file, wg::format_quick_file});
     InterfaceSource interfaces(monitor, reader, gateway);
     ListenerSource listeners(listener_reader, OwnPorts(ephemeral_ports()), gateway);
     TableSource table_changes(table, gateway);
@@ -119,6 +125,7 @@ void run(const Options& options) {
     loop.add(settled);
     loop.add(memory);
     loop.add(expiry);
+    loop.add(checkpoint_source);
     loop.add(service);
     loop.add(peer_source);
 

@@ -284,6 +284,28 @@ void TableSource::dispatch() {
     }
 }
 
+Interest CheckpointSource::prepare() {
+    const auto left = checkpoints_.time_left();
+    if (!left) return {};
+    return {-1, 0,
+            std::max(std::chrono::ceil<milliseconds>(*left),
+                     retry_.timeout().value_or(milliseconds(0)))};
+}
+
+void CheckpointSource::dispatch() {
+    if (retry_.timeout() && !retry_.due()) return;
+    try {
+        checkpoints_.expire();
+        retry_.done();
+        failure_.clear();
+    } catch (const Error& error) {
+        retry_.failed();
+        if (std::exchange(failure_, error.what()) == error.what()) return;
+        log::error("rollback-failed", "what was done since the checkpoint is not undone yet: {}",
+                   error.what());
+    }
+}
+
 Interest ExpirySource::prepare() {
     const auto next = gateway_.next_expiry();
     if (!next) return {};

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string>
 
+#include "core/checkpoints.hpp"
 #include "core/event_loop.hpp"
 #include "core/gateway.hpp"
 #include "core/own_ports.hpp"
@@ -219,6 +221,20 @@ class TableSource : public EventSource {
     nft::FirewallTable& table_;
     Gateway& gateway_;
     Retry retry_;
+};
+
+/// Has a checkpoint undone that was not committed in time.
+class CheckpointSource : public EventSource {
+  public:
+    explicit CheckpointSource(Checkpoints& checkpoints) : checkpoints_(checkpoints) {}
+
+    Interest prepare() override;
+    void dispatch() override;
+
+  private:
+    Checkpoints& checkpoints_;
+    Retry retry_;
+    std::string failure_;  ///< that was said last
 };
 
 /// Releases reservations whose time has come.

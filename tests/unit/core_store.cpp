@@ -251,7 +251,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 8"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 10"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }
@@ -269,7 +269,10 @@ TEST_F(StoreTest, TakesTunnelsOfAnOlderSchemaForTheApis) {
     sqlite3* database = nullptr;
     ASSERT_EQ(sqlite3_open(file_.c_str(), &database), SQLITE_OK);
     EXPECT_EQ(
-        sqlite3_exec(database, "ALTER TABLE tunnel DROP COLUMN origin; PRAGMA user_version = 7",
+        sqlite3_exec(database,
+                     "DROP TABLE checkpoint; DROP TABLE kept_reservation; DROP TABLE kept_tunnel;"
+                     "DROP TABLE kept_peer; ALTER TABLE tunnel DROP COLUMN origin;"
+                     "PRAGMA user_version = 7",
                      nullptr, nullptr, nullptr),
         SQLITE_OK)
         << sqlite3_errmsg(database);

@@ -35,6 +35,7 @@ TEST(DBusErrors, HaveTheNamesOfTheContract) {
     EXPECT_EQ(refused(Refusal::no_such_tunnel), "org.porthole.Gateway1.Error.NoSuchTunnel");
     EXPECT_EQ(refused(Refusal::tunnel_exists), "org.porthole.Gateway1.Error.TunnelExists");
     EXPECT_EQ(refused(Refusal::no_such_peer), "org.porthole.Gateway1.Error.NoSuchPeer");
+    EXPECT_EQ(refused(Refusal::no_such_checkpoint), "org.porthole.Gateway1.Error.NoSuchCheckpoint");
     EXPECT_EQ(refused(Refusal::allowed_ip_taken), "org.porthole.Gateway1.Error.AllowedIpTaken");
     EXPECT_EQ(refused(Refusal::read_only), "org.porthole.Gateway1.Error.ReadOnly");
     EXPECT_EQ(refused(Refusal::limit_exceeded), "org.porthole.Gateway1.Error.LimitExceeded");

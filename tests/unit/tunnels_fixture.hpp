@@ -167,6 +167,7 @@ class TunnelsFixture : public GatewayFixture {
         gateway_.reset();
         auto opened = Store::open(directory_.path());
         auto stored = std::move(opened.state.tunnels);
+        stored_checkpoint_ = opened.state.checkpoint;
         const auto unreadable = std::move(opened.state.tunnels_unreadable);
         gateway_ = std::make_unique<Gateway>(configuration, std::move(opened), firewall_, settler_,
                                              [this] { return now_; });
@@ -204,6 +205,7 @@ class TunnelsFixture : public GatewayFixture {
     std::chrono::steady_clock::time_point monotonic_{std::chrono::hours(1)};
     std::chrono::nanoseconds part_of_a_second_{0};
     std::optional<Tunnels> tunnels_;
+    std::optional<Checkpoint> stored_checkpoint_;  ///< found by restart()
 };
 
 inline PublicKey new_key() { return PrivateKey::generate().public_key(); }

@@ -17,9 +17,12 @@ namespace porthole::cli {
 struct Announcement {
     std::uint64_t generation = 0;
     bool reset = false;  ///< everything may have changed
-    std::vector<Row> changed;
-    std::vector<std::uint64_t> removed;
-    std::optional<ConflictRow> conflict;  ///< that was detected or resolved; then nothing else
+    std::vector<Row> changed = {};
+    std::vector<std::uint64_t> removed = {};
+    std::optional<ConflictRow> conflict =
+        std::nullopt;  ///< that was detected or resolved; then nothing else
+    /// The id of a checkpoint that has ended, and how; then nothing else.
+    std::optional<std::pair<std::uint64_t, std::string>> checkpoint = std::nullopt;
 };
 
 /// The service on the system bus, or on the one that DBUS_SYSTEM_BUS_ADDRESS names. Everything
@@ -111,6 +114,7 @@ class Service {
                           std::int64_t, std::string, std::vector<std::string>, Dictionary>;
         void onDetected(const WireConflict& conflict) override;
         void onResolved(const WireConflict& conflict) override;
+        void onCheckpointEnded(const std::uint64_t& checkpoint, const std::string& how) override;
 
         void onInterfacesAdded(const sdbus::ObjectPath& /*object*/,
                                const std::map<std::string, Dictionary>& /*interfaces*/) override {}

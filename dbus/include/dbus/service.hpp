@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "core/checkpoints.hpp"
 #include "core/event_loop.hpp"
 #include "core/invitations.hpp"
 #include "core/peer_watch.hpp"
@@ -50,6 +51,7 @@ struct UseCases {
     Invitations& invitations;
     PeerWatch& peers;
     StaticTunnels& static_tunnels;
+    Checkpoints& checkpoints;
     Tracer& tracer;
 };
 

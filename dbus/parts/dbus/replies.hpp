@@ -6,6 +6,7 @@
 
 #include <sdbus-c++/Message.h>
 
+#include "core/checkpoints.hpp"
 #include "core/tunnels.hpp"
 #include "dbus/values.hpp"
 
@@ -38,5 +39,9 @@ std::vector<Dictionary> wans_of(const Perimeter& perimeter);
 Dictionary to_dictionary(const Explanation& explanation);
 /// The answer of Manager.Status.
 Dictionary to_dictionary(const GatewayStatus& status);
+/// The property Manager.ActiveCheckpoint.
+Dictionary active_checkpoint(const Checkpoints& checkpoints);
+/// The second argument of Manager.CheckpointEnded.
+std::string name_of(CheckpointEnd how);
 
 }  // namespace porthole::dbus

@@ -67,6 +67,10 @@ class Gateway {
                        IfGeneration if_generation);
     void release(std::span<const ReservationId> ids, IfGeneration if_generation);
 
+    /// Goes back to these rows of earlier (see Reservations::restore()). Returns what of them
+    /// cannot be had any more, one line each.
+    std::vector<std::string> restore(std::span<const Reservation> earlier);
+
     /// Takes over a new configuration as a difference, or throws and keeps the one that holds.
     /// `rest`: what else belongs to that, done with its reservations in force. They are taken back
     /// if it throws.

@@ -75,6 +75,12 @@ struct ClaimedDifference {
     std::vector<Claim> refused;  ///< by a limit, or because no port is left
 };
 
+/// The way back to what was there earlier, and what of it cannot be had any more.
+struct RestoredDifference {
+    ReservationDifference difference;
+    std::vector<std::string> refused;  ///< "reservation 7 of 192.168.2.2: …"
+};
+
 /// The filtering of a reservation whose request names none.
 constexpr auto default_filtering = Filtering::address_dependent;
 
@@ -118,6 +124,11 @@ class Reservations {
     [[nodiscard]] ConfiguredDifference configure(
         std::span<const ReserveRequest> wanted, Time now,
         const std::function<void(const HostKey&)>& check = [](const HostKey&) {}) const;
+
+    /// Goes back to the rows of `earlier`, which were this value's once: those that were asked for,
+    /// and claims. The configuration's rows stay, and so do claims that were made since, as far as
+    /// nobody is in their way; what has run out meanwhile does not come back.
+    [[nodiscard]] RestoredDifference restore(std::span<const Reservation> earlier, Time now) const;
 
     /// Reserves for hosts that were seen and have no reservation yet. Each gets its own port as
     /// external port; where that is not to be had, an alternate: always the same one, as long as

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "core/checkpoint.hpp"
 #include "core/reservations.hpp"
 #include "core/tunnel.hpp"
 
@@ -16,6 +17,7 @@ struct StoredState {
     std::vector<Tunnel> tunnels;
     std::string
         tunnels_unreadable;  ///< why there are none, though some are stored; empty: they are
+    std::optional<Checkpoint> checkpoint;
 };
 
 struct OpenedStore;
@@ -58,6 +60,13 @@ class Store {
         void write_learnt(const InterfaceName& tunnel, const PublicKey& peer,
                           const std::optional<Place>& learnt);
         void remove_peer(const InterfaceName& tunnel, const PublicKey& peer);
+        /// Keeps a copy of the reservations and tunnels that are not the configuration's, as they
+        /// are now. There must be no other one.
+        CheckpointId keep(Time expires, std::chrono::seconds length);
+        /// Sets when the checkpoint that there is ends.
+        void write(const Checkpoint& checkpoint);
+        /// Gives the copy up.
+        void give_up_checkpoint();
         /// When it returns, the changes survive a power cut.
         void commit();
 
@@ -68,6 +77,10 @@ class Store {
         bool open_ = true;
     };
     [[nodiscard]] Transaction begin() { return Transaction(*this); }
+
+    /// What the checkpoint has kept. Throws StorageFailure.
+    [[nodiscard]] std::vector<Reservation> kept_reservations();
+    [[nodiscard]] std::vector<Tunnel> kept_tunnels();
 
   private:
     class Database;

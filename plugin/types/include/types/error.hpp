@@ -32,6 +32,7 @@ enum class Refusal {
     no_such_tunnel,
     tunnel_exists,
     no_such_peer,
+    no_such_checkpoint,
     allowed_ip_taken,
     read_only,
     limit_exceeded,
