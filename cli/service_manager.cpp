@@ -7,8 +7,6 @@
 namespace porthole::cli {
 namespace {
 
-constexpr auto manager = org::porthole::Gateway1::Manager_proxy::INTERFACE_NAME;
-
 Dictionary only_at(std::uint64_t generation) {
     return {{"if-generation", sdbus::Variant(generation)}};
 }
@@ -62,12 +60,7 @@ void Service::apply(const Difference& difference, std::uint64_t generation) {
 
 void Service::reload() { proxy_.Reload(); }
 
-void Service::set_enabled(bool enabled) {
-    proxy_.object()
-        .callMethod("SetEnabled")
-        .onInterface(manager)
-        .withArguments(enabled, Dictionary());
-}
+void Service::set_enabled(bool enabled) { proxy_.SetEnabled(enabled, {}); }
 
 std::uint64_t Service::start_checkpoint(std::uint32_t seconds) {
     return proxy_.Checkpoint(seconds, {});

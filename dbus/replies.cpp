@@ -63,10 +63,11 @@ void append_variant(sdbus::Message& message, const T& value) {
 std::int64_t unix_seconds(Time time) { return time.time_since_epoch().count(); }
 
 // All but the extras of a row.
-auto values_of(const Reservation& row) {
+auto values_of(const Reservation& row, const Surroundings& around) {
+    const auto state = around.enabled ? row.state : ReservationState::waiting;
     return std::tuple(number(row.id), to_text(row.internal.host), to_text(row.internal.protocol),
                       row.internal.port.value(), row.external_port.value(), to_text(row.filtering),
-                      to_text(row.origin), to_text(row.state), std::string(row.comment.text()),
+                      to_text(row.origin), to_text(state), std::string(row.comment.text()),
                       unix_seconds(row.expires), unix_seconds(row.last_seen));
 }
 
@@ -115,29 +116,30 @@ std::vector<PeerRow> to_rows(std::span<const PeerView> peers, std::size_t offset
     return rows;
 }
 
-Row to_row(const Reservation& reservation, const Hosts& hosts) {
+Row to_row(const Reservation& reservation, const Surroundings& around) {
     Dictionary extras;
-    put_extras(reservation, hosts, [&extras](const char* name, const auto& value) {
+    put_extras(reservation, around.hosts, [&extras](const char* name, const auto& value) {
         extras[name] = to_variant(value);
     });
     return std::apply(
         [&extras](auto&&... values) {
             return Row{std::move(values)..., std::move(extras)};
         },
-        values_of(reservation));
+        values_of(reservation, around));
 }
 
 // For each row of a vector sdbus-c++ 1.2 would make up the signatures of all its parts anew.
-void append(sdbus::Message& message, std::span<const Reservation* const> rows, const Hosts& hosts) {
+void append(sdbus::Message& message, std::span<const Reservation* const> rows,
+            const Surroundings& around) {
     static const auto signature = sdbus::signature_of<Row>::str();
     static const auto fields = signature.substr(1, signature.size() - 2);
     message.openContainer(signature);
     for (const auto* row : rows) {
         message.openStruct(fields);
         std::apply([&message](const auto&... values) { (message << ... << values); },
-                   values_of(*row));
+                   values_of(*row, around));
         message.openContainer("{sv}");
-        put_extras(*row, hosts, [&message](const char* name, const auto& value) {
+        put_extras(*row, around.hosts, [&message](const char* name, const auto& value) {
             message.openDictEntry("sv");
             message << name;
             append_variant(message, value);
@@ -176,10 +178,10 @@ std::vector<ConflictRow> to_rows(std::span<const Conflict> conflicts) {
     return rows;
 }
 
-std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts& hosts) {
+std::vector<Row> to_rows(std::span<const Reservation> reservations, const Surroundings& around) {
     std::vector<Row> rows;
     rows.reserve(reservations.size());
-    for (const auto& reservation : reservations) rows.push_back(to_row(reservation, hosts));
+    for (const auto& reservation : reservations) rows.push_back(to_row(reservation, around));
     return rows;
 }
 
@@ -226,7 +228,8 @@ Dictionary to_dictionary(const Explanation& explanation) {
 }
 
 Dictionary to_dictionary(const GatewayStatus& status) {
-    return {{"wans", interfaces_of(status.perimeter, Side::wan)},
+    return {{"enabled", status.enabled},
+            {"wans", interfaces_of(status.perimeter, Side::wan)},
             {"lans", interfaces_of(status.perimeter, Side::lan)},
             {"others", interfaces_of(status.perimeter, Side::neither)},
             {"masquerade", status.masquerade},

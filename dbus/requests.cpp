@@ -110,6 +110,8 @@ std::chrono::seconds parse_checkpoint(std::uint32_t seconds, const Dictionary& o
                           fmt::format("a number from 1 to {}", Checkpoints::longest.count()));
 }
 
+void parse_no_options(const Dictionary& options) { Reader(options).finish(); }
+
 Page parse_page(std::uint32_t offset, std::uint32_t limit) {
     if (limit <= max_page_rows) return {offset, limit};
     throw InvalidArgument("limit", std::to_string(limit),

@@ -126,7 +126,7 @@ class Service::Adaptor final
         using org::porthole::Gateway1::Reservations_adaptor;
         auto signal = getObject().createSignal(Reservations_adaptor::INTERFACE_NAME, "Changed");
         signal << gateway_.generation();
-        append(signal, changed, gateway_.hosts());
+        append(signal, changed, surroundings());
         signal << removed;
         getObject().emitSignal(signal);
     }
@@ -183,7 +183,7 @@ class Service::Adaptor final
             const auto call = parse_reserve(host, protocol, internal_port, options);
             const auto row = gateway_.reserve(call.request, call.if_generation);
             return Settled(call.settle,
-                           [this, row] { return to_row(newest(row), gateway_.hosts()); });
+                           [this, row] { return to_row(newest(row), surroundings()); });
         });
     }
 
@@ -207,7 +207,7 @@ class Service::Adaptor final
             const auto call = parse_change(id, changes, options);
             const auto row = gateway_.change(call.id, call.changes, call.if_generation);
             return Settled(call.settle,
-                           [this, row] { return to_row(newest(row), gateway_.hosts()); });
+                           [this, row] { return to_row(newest(row), surroundings()); });
         });
     }
 
@@ -223,9 +223,10 @@ class Service::Adaptor final
     void List(sdbus::Result<std::vector<Row>, std::uint32_t, std::uint64_t>&& result,
               Dictionary query, std::uint32_t offset, std::uint32_t limit) override {
         read(std::move(result), [=, this] {
-            const auto call = parse_list(query, offset, limit);
+            auto call = parse_list(query, offset, limit);
+            call.query.all_wait = !gateway_.enabled();
             const auto page = list(gateway_.reservations(), call.query, call.offset, call.limit);
-            return std::tuple(to_rows(page.rows, gateway_.hosts()),
+            return std::tuple(to_rows(page.rows, surroundings()),
                               static_cast<std::uint32_t>(page.total), gateway_.generation());
         });
     }
@@ -253,7 +254,7 @@ class Service::Adaptor final
             std::vector<Row> rows;
             for (const auto* row :
                  gateway_.reservations().all_outside({call.protocol, call.external_port})) {
-                rows.push_back(to_row(*row, gateway_.hosts()));
+                rows.push_back(to_row(*row, surroundings()));
             }
             return rows;
         });
@@ -353,6 +354,20 @@ class Service::Adaptor final
         return guarded([this] { return active_checkpoint(checkpoints_); });
     }
 
+    void SetEnabled(sdbus::Result<>&& result, bool enabled, Dictionary options) override {
+        change(std::move(result), [=, this] {
+            parse_no_options(options);
+            if (enabled == gateway_.enabled()) return std::tuple();
+            gateway_.set_enabled(enabled);
+            getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Manager", {"Enabled"});
+            return std::tuple();
+        });
+    }
+
+    bool Enabled() override {
+        return guarded([this] { return gateway_.enabled(); });
+    }
+
     void Reload(sdbus::Result<>&& result) override {
         change(std::move(result), [this] {
             reload();
@@ -392,8 +407,13 @@ class Service::Adaptor final
                                             "explain",          "pinholes",
                                             "external-address", "nat66",
                                             "tunnels",          "invitations",
-                                            "resolve",          "checkpoints"};
+                                            "resolve",          "checkpoints",
+                                            "enabled"};
         });
+    }
+
+    [[nodiscard]] Surroundings surroundings() const {
+        return {gateway_.hosts(), gateway_.enabled()};
     }
 
     void announce_tunnels_of(Origin origin) {

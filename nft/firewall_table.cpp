@@ -130,7 +130,8 @@ std::size_t size_after(std::size_t size, const SetDifference<T>& difference) {
 // What the kernel was given, as far as the way of the next change depends on it.
 struct FirewallTable::Content {
     explicit Content(const Firewall& firewall)
-        : shape(shape_for(firewall)),
+        : enabled(firewall.scope.enabled),
+          shape(shape_for(firewall)),
           mappings(firewall.mappings.size()),
           fixed(count_fixed(firewall.mappings)),
           pinholes(firewall.pinholes.size()),
@@ -162,6 +163,7 @@ struct FirewallTable::Content {
         return {ports.change(difference), bound_ports.change_bound(difference.mappings)};
     }
 
+    bool enabled;
     Shape shape;
     std::size_t mappings;
     std::size_t fixed;  // of them
@@ -203,7 +205,7 @@ void FirewallTable::replace(const Firewall& firewall) {
 }
 
 bool FirewallTable::apply(const FirewallDifference& difference) {
-    if (difference.empty()) return true;
+    if (difference.empty() || !content_->enabled) return true;
     if (!content_->has_room_for(difference)) return false;
     const auto ports = content_->change(difference);
     // Once they are there, the rules for pinholes stay until the table is made anew.
@@ -272,14 +274,14 @@ bool FirewallTable::changed_by_others() {
 }
 
 void FirewallTable::remember(std::span<const Contact> contacts) {
-    if (contacts.empty()) return;
+    if (contacts.empty() || !content_->enabled) return;
     auto batch = transaction();
     edit_contacts(batch, Edit::put, contacts);
     execute(std::move(batch).finalize(), can_be_quiet(contacts.size()));
 }
 
 void FirewallTable::renew(std::span<const Contact> contacts) {
-    if (contacts.empty()) return;
+    if (contacts.empty() || !content_->enabled) return;
     KnownContacts known;
     for (const auto* set : contact_sets(content_->shape)) {
         known.merge(list_contacts(connection_, set));
@@ -290,6 +292,7 @@ void FirewallTable::renew(std::span<const Contact> contacts) {
 }
 
 Obstruction FirewallTable::obstruction() {
+    if (!content_->enabled) return {};
     Obstruction found{.ports = list_undelivered(connection_, sets::undelivered)};
     if (content_->shape.nat66) {
         found.nat66_ports = list_undelivered(connection_, sets::nat66_undelivered);
@@ -317,6 +320,10 @@ FirewallCounters FirewallTable::counters() {
 netlink::FinalizedBatch encode_replacement(const Firewall& firewall,
                                            const FirewallCounters& counted, bool timeouts) {
     auto batch = transaction();
+    if (!firewall.scope.enabled) {
+        remove_table(batch);
+        return std::move(batch).finalize();
+    }
     constexpr std::size_t bytes_of_a_mapping = 150;  // about, in all sets
     batch.reserve(firewall.mappings.size() * bytes_of_a_mapping);
     replace_skeleton(batch, shape_for(firewall, timeouts), counted);

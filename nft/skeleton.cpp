@@ -366,7 +366,8 @@ constexpr std::array pinhole_chain_descriptions{
     ChainDescription{chains::pinhole_learning, nullptr, 0, 0},
 };
 
-void add_table(netlink::Batch& batch) {
+// Puts an empty table in the place of the one that is there, or none.
+void begin_anew(netlink::Batch& batch, bool with_table) {
     const std::unique_ptr<nftnl_table, Free<nftnl_table_free>> table(nftnl_table_alloc());
     if (!table) throw std::bad_alloc();
     nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, table_name);
@@ -376,6 +377,7 @@ void add_table(netlink::Batch& batch) {
     // Adding a table that is there does nothing, so the deletion always finds one.
     add_message(batch, "add table inet porthole", NFT_MSG_NEWTABLE, NLM_F_CREATE, payload);
     add_message(batch, "delete table inet porthole", NFT_MSG_DELTABLE, 0, payload);
+    if (!with_table) return;
     add_message(batch, "add table inet porthole", NFT_MSG_NEWTABLE, NLM_F_CREATE, payload);
 }
 
@@ -501,8 +503,10 @@ Shape shape_for(const Firewall& firewall, bool timeouts) {
             .udp_timeout = timeouts ? std::optional(scope.udp_timeout) : std::nullopt};
 }
 
+void remove_table(netlink::Batch& batch) { begin_anew(batch, false); }
+
 void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted) {
-    add_table(batch);
+    begin_anew(batch, true);
     add_counter(batch, counters::unsolicited, counted.unsolicited);
     add_counter(batch, counters::displaced, counted.displaced);
     add_counter(batch, counters::guarded, counted.guarded);

@@ -43,6 +43,9 @@ std::size_t count_fixed(std::span<const Mapping> mappings);
 /// The shape of a table for this firewall. `timeouts`: the kernel has them.
 Shape shape_for(const Firewall& firewall, bool timeouts = true);
 
+/// Appends the commands that remove table `inet porthole`, if there is one.
+void remove_table(netlink::Batch& batch);
+
 /// Appends the commands that put an empty table `inet porthole` with all its sets, chains and rules
 /// in the place of the one that is there, if any. `counted`: where counting goes on.
 void replace_skeleton(netlink::Batch& batch, const Shape& shape, const FirewallCounters& counted);

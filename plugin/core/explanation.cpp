@@ -67,6 +67,10 @@ class Trace {
             return end(Verdict::stays_inside);
         }
         say("It leaves through {}, a WAN.", result_.interface);
+        if (!scope_.enabled) {
+            say("Porthole is switched off: what becomes of it is up to the rules of others.");
+            return end(Verdict::left_to_others);
+        }
         if (follows_flow()) return result_;
         say("Conntrack has no such flow yet, so the rules decide.");
         is_translated() ? translate() : leave_as_it_is();

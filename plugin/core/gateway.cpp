@@ -49,6 +49,7 @@ std::string joined(const std::vector<std::string>& lines) {
 Gateway::Gateway(Configuration configuration, OpenedStore opened, FirewallBackend& firewall,
                  Settler& settler, Clock clock)
     : configuration_(std::move(configuration)),
+      enabled_(opened.state.enabled),
       store_(std::move(opened.store)),
       firewall_(firewall),
       clock_(std::move(clock)),
@@ -130,6 +131,23 @@ std::vector<std::string> Gateway::restore(std::span<const Reservation> earlier) 
     auto restored = reservations_.restore(earlier, clock_());
     commit(restored.difference);
     return std::move(restored.refused);
+}
+
+void Gateway::set_enabled(bool enabled) {
+    auto perimeter = perimeter_;
+    perimeter.scope.enabled = enabled;
+    if (perimeter == perimeter_) return;
+    commit({}, perimeter);
+    enabled_ = enabled;
+    candidates_ = {};
+    journal_.touch_all();
+    if (!enabled) {
+        observations_ = {};
+        find_conflicts();
+    }
+    log::info(enabled ? "switched-on" : "switched-off", "{}",
+              enabled ? "the rules are in force again"
+                      : "no rule is in force until it is switched on again");
 }
 
 void Gateway::reload(Configuration configuration, const std::function<void()>& rest) {
@@ -350,6 +368,7 @@ std::vector<LinkNeighbour> Gateway::claim(std::span<const Neighbour> neighbours)
 
 void Gateway::look() {
     lost_ = false;
+    if (!perimeter_.scope.enabled) return;
     settling_.order_everything(judging_firewall(perimeter_.scope, reservations_), {});
 }
 
@@ -440,6 +459,7 @@ std::vector<ProtocolPort> Gateway::unreserved_own_ports() const {
 Perimeter Gateway::perimeter_for(const Configuration& configuration,
                                  const InterfaceSnapshot& interfaces) const {
     auto perimeter = choose_perimeter(configuration, interfaces);
+    perimeter.scope.enabled = enabled_;
     perimeter.scope.own_ports = unreserved_own_ports();
     perimeter.scope.watches_moves = cannot_watch_.empty() && perimeter.scope.nat66;
     if (!cannot_watch_.empty()) perimeter.scope.watched.reset();
@@ -495,6 +515,7 @@ void Gateway::remember(const std::vector<SeenContact>& contacts, bool renew) {
 void Gateway::settle_everything(const std::vector<Mapping>& removed,
                                 const std::vector<Address>& gone_addresses,
                                 bool pinholes_were_away) {
+    if (!perimeter_.scope.enabled) return;
     std::vector<ReservationId> rows;
     rows.reserve(reservations_.size());
     for (const auto& [id, row] : reservations_.rows()) rows.push_back(id);
@@ -505,7 +526,8 @@ void Gateway::settle_everything(const std::vector<Mapping>& removed,
 }
 
 GatewayStatus Gateway::status() const {
-    GatewayStatus status{.perimeter = perimeter_,
+    GatewayStatus status{.enabled = enabled_,
+                         .perimeter = perimeter_,
                          .masquerade = configuration_.masquerade,
                          .own_ports = own_ports_,
                          .reservations = reservations_.size(),
@@ -518,6 +540,11 @@ GatewayStatus Gateway::status() const {
                          .claims_refused = claims_refused_,
                          .conflicts = conflicts_.open().size(),
                          .warnings = configuration_refused_};
+    if (!enabled_) {
+        status.warnings.emplace_back(
+            "switched off: no reservation is in force, and nothing is translated or filtered "
+            "(portholectl on)");
+    }
     if (!settling_.failure().empty()) {
         status.warnings.push_back("flows may still use wrong ports: " + settling_.failure());
     }
@@ -678,11 +705,13 @@ void Gateway::commit(const ReservationDifference& change, const Perimeter& perim
     firewall_change.forget_contacts = former_owners_.are_succeeded(change);
     bool rebuilt = false;
     const bool stored = is_stored(change);
-    if (!stored) {
+    const bool switched = perimeter.scope.enabled != perimeter_.scope.enabled;
+    if (!stored && !switched) {
         rebuilt = apply(firewall_change, change, perimeter.scope);
     } else {
         auto transaction = store_.begin();
-        transaction.write(change, generation_ + 1);
+        if (stored) transaction.write(change, generation_ + 1);
+        if (switched) transaction.write_enabled(perimeter.scope.enabled);
         try {
             rebuilt = apply(firewall_change, change, perimeter.scope);
             transaction.commit();
@@ -722,6 +751,7 @@ void Gateway::take_back(const FirewallDifference& difference, bool rebuilt) {
             log::warning("table-rebuilt", "{}", drift.what());
         }
         firewall_.replace(desired_firewall(perimeter_.scope, reservations_));
+        if (!perimeter_.scope.enabled) return;
         settling_.order_everything(judging_firewall(perimeter_.scope, reservations_), {}, {}, {},
                                    true, true);
     } catch (const std::exception& failure) {
@@ -759,6 +789,7 @@ void Gateway::finish(const ReservationDifference& change, const Perimeter& perim
             rebuilt || !difference.wans.added.empty() || !difference.pinholes.added.empty());
         return;
     }
+    if (!perimeter_.scope.enabled) return;
     std::vector<ReservationId> rows;  // one may be in the kernel already, as another row's
     for (const auto& row : change.after) {
         if (row.state == ReservationState::settling) rows.push_back(row.id);

@@ -37,6 +37,11 @@ void Journal::touch(std::span<const ReservationId> rows) {
     if (reset_) forget_rows();
 }
 
+void Journal::touch_all() {
+    reset_ = true;
+    forget_rows();
+}
+
 void Journal::forget_rows() {
     created_.clear();
     changed_.clear();

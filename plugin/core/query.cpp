@@ -34,7 +34,8 @@ bool matches(const Reservation& row, const ReservationQuery& query) {
     if (query.port && internal.port != *query.port && row.external_port != *query.port)
         return false;
     if (query.origin && row.origin != *query.origin) return false;
-    if (query.state && row.state != *query.state) return false;
+    const auto state = query.all_wait ? ReservationState::waiting : row.state;
+    if (query.state && state != *query.state) return false;
     return query.search.empty() || contains_ignoring_case(row.comment.text(), query.search) ||
            contains_ignoring_case(to_text(internal.host), query.search);
 }

@@ -50,6 +50,7 @@ constexpr std::array migrations{
     // From here on a column is added to both.
     "CREATE TABLE kept_reservation AS SELECT * FROM reservation WHERE false;",
     StoredTunnels::kept_schema,
+    "ALTER TABLE counter ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;",
 };
 
 Port stored_port(std::int64_t value) {
@@ -100,10 +101,11 @@ class Store::Database {
 
     StoredState load() {
         StoredState state;
-        Statement counter(handle_.get(), "SELECT generation, next_id FROM counter");
+        Statement counter(handle_.get(), "SELECT generation, next_id, enabled FROM counter");
         if (!counter.step()) throw Unusable("no counter in it");
         state.generation = static_cast<std::uint64_t>(counter.integer(0));
         const auto next_id = ReservationId{static_cast<std::uint64_t>(counter.integer(1))};
+        state.enabled = counter.integer(2) != 0;
 
         auto rows = load_rows("reservation");
         try {
@@ -201,6 +203,11 @@ class Store::Database {
         execute("DELETE FROM checkpoint");
         execute("DELETE FROM kept_reservation");
         tunnels().give_up_kept();
+    }
+    void enable(bool enabled) {
+        Statement(handle_.get(), "UPDATE counter SET enabled = ?")
+            .bind(1, std::int64_t{enabled})
+            .run();
     }
     void count(std::uint64_t generation, std::uint64_t next_id) {
         count_->bind(1, static_cast<std::int64_t>(generation))
@@ -362,6 +369,8 @@ void Store::Transaction::write_learnt(const InterfaceName& tunnel, const PublicK
 void Store::Transaction::remove_peer(const InterfaceName& tunnel, const PublicKey& peer) {
     store_.database_->tunnels().remove_peer(tunnel, peer);
 }
+
+void Store::Transaction::write_enabled(bool enabled) { store_.database_->enable(enabled); }
 
 CheckpointId Store::Transaction::keep(Time expires, std::chrono::seconds length) {
     return store_.database_->keep(expires, length);

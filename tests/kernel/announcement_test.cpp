@@ -79,7 +79,7 @@ TEST(Announcement, HasRowsAsListHasThem) {
         });
     proxy->finishRegistration();
     auto signal = object->createSignal(interface, "Changed");
-    append(signal, all, hosts);
+    append(signal, all, {hosts});
     signal << std::uint64_t{42};
     object->emitSignal(signal);
 
@@ -95,7 +95,7 @@ TEST(Announcement, HasRowsAsListHasThem) {
     ASSERT_EQ(behind, 42U);
     ASSERT_EQ(rows.size(), all.size());
     for (std::size_t i = 0; i < all.size(); ++i) {
-        EXPECT_EQ(described(rows[i]), described(to_row(*all[i], hosts)));
+        EXPECT_EQ(described(rows[i]), described(to_row(*all[i], {hosts})));
     }
     EXPECT_THAT(described(rows[2]), testing::HasSubstr("ipv6-addresses: fd00::2 fd00::3"));
 }

@@ -72,12 +72,12 @@ const std::map<std::string, Needs>& needs() {
         {"Tunnels.Import", Needs::manage},       {"Tunnels.Invite", Needs::secrets},
         {"Tunnels.Join", Needs::manage},         {"Tunnels.Delete", Needs::manage},
         {"Diagnostics.Explain", Needs::nothing}, {"Manager.Reload", Needs::manage},
-        {"Manager.Checkpoint", Needs::manage},   {"Manager.Extend", Needs::manage},
-        {"Manager.Commit", Needs::manage},       {"Manager.Rollback", Needs::manage},
-        {"Manager.Status", Needs::nothing},      {"Tunnel.Configure", Needs::manage},
-        {"Tunnel.SetPeers", Needs::manage},      {"Tunnel.SetPeer", Needs::manage},
-        {"Tunnel.RemovePeer", Needs::manage},    {"Tunnel.Export", Needs::secrets},
-        {"Tunnel.ListPeers", Needs::nothing},
+        {"Manager.SetEnabled", Needs::manage},   {"Manager.Checkpoint", Needs::manage},
+        {"Manager.Extend", Needs::manage},       {"Manager.Commit", Needs::manage},
+        {"Manager.Rollback", Needs::manage},     {"Manager.Status", Needs::nothing},
+        {"Tunnel.Configure", Needs::manage},     {"Tunnel.SetPeers", Needs::manage},
+        {"Tunnel.SetPeer", Needs::manage},       {"Tunnel.RemovePeer", Needs::manage},
+        {"Tunnel.Export", Needs::secrets},       {"Tunnel.ListPeers", Needs::nothing},
     };
     return all;
 }

@@ -120,5 +120,12 @@ TEST_F(QueryTest, ReturnsPagesAndHowManyRowsAllOfThemHave) {
     }
 }
 
+TEST_F(QueryTest, FindsThatAllWaitWhereNothingIsInForce) {
+    ReservationQuery query{.state = ReservationState::waiting, .all_wait = true};
+    EXPECT_EQ(list(reservations_, query, 0, 10).total, reservations_.size());
+    query.state = ReservationState::active;
+    EXPECT_EQ(list(reservations_, query, 0, 10).total, 0U);
+}
+
 }  // namespace
 }  // namespace porthole

@@ -28,7 +28,7 @@ Reservation reservation_of(const std::string& host) {
 
 TEST(DBusRow, HasTheFieldsOfTheContract) {
     EXPECT_EQ(sdbus::signature_of<Row>::str(), "(tssqqssssxxa{sv})");
-    const auto row = to_row(reservation_of("192.168.2.2"), Hosts());
+    const auto row = to_row(reservation_of("192.168.2.2"), {Hosts()});
     const auto& [id, host, protocol, internal, external, filtering, origin, state, comment, expires,
                  last_seen, extras] = fields(row);
     EXPECT_EQ(id, 7U);
@@ -46,9 +46,14 @@ TEST(DBusRow, HasTheFieldsOfTheContract) {
     EXPECT_EQ(extras.at("family").get<std::string>(), "ipv4");
 }
 
+TEST(DBusRow, WaitsWhereTheServiceIsSwitchedOff) {
+    const auto row = to_row(reservation_of("192.168.2.2"), {.hosts = Hosts(), .enabled = false});
+    EXPECT_EQ(std::get<7>(row), "waiting");
+}
+
 TEST(DBusRow, SaysWhatKindOfHostItIs) {
     const auto extras_of = [](const std::string& host) {
-        return std::get<11>(to_row(reservation_of(host), Hosts()));
+        return std::get<11>(to_row(reservation_of(host), {Hosts()}));
     };
     EXPECT_EQ(extras_of("2001:db8::2").at("family").get<std::string>(), "ipv6");
     const auto mac = extras_of("02:00:5e:10:00:01");
@@ -62,12 +67,12 @@ TEST(DBusRow, SaysWhereItsHostIsAndWhatItIsCalled) {
     Hosts hosts;
     hosts.update({}, std::array{Lease{address, mac, "laptop"}}, Time(seconds(1)));
     auto reservation = reservation_of("02:00:5e:10:00:01");
-    const auto extras_of = [&] { return std::get<11>(to_row(reservation, hosts)); };
+    const auto extras_of = [&] { return std::get<11>(to_row(reservation, {hosts})); };
     EXPECT_THAT(extras_of(), ElementsAre(Key("host-name"), Key("mac")));
     EXPECT_EQ(extras_of().at("host-name").get<std::string>(), "laptop");
     reservation.address = address;
     EXPECT_EQ(extras_of().at("address").get<std::string>(), "192.168.2.2");
-    EXPECT_EQ(std::get<1>(to_row(reservation, hosts)), "02:00:5e:10:00:01");
+    EXPECT_EQ(std::get<1>(to_row(reservation, {hosts})), "02:00:5e:10:00:01");
     reservation = reservation_of("192.168.2.2");
     EXPECT_THAT(extras_of(), ElementsAre(Key("family"), Key("host-name")));
 }

@@ -21,11 +21,17 @@ std::vector<std::string> to_texts(std::span<const T> values) {
     return texts;
 }
 
-Row to_row(const Reservation& reservation, const Hosts& hosts);
-std::vector<Row> to_rows(std::span<const Reservation> reservations, const Hosts& hosts);
+/// What rows say besides what they hold.
+struct Surroundings {
+    const Hosts& hosts;
+    bool enabled = true;  ///< false: all of them wait
+};
+Row to_row(const Reservation& reservation, const Surroundings& around);
+std::vector<Row> to_rows(std::span<const Reservation> reservations, const Surroundings& around);
 /// The same of several, as an array of rows at the end of a message: for many of them that takes a
 /// part of the time.
-void append(sdbus::Message& message, std::span<const Reservation* const> rows, const Hosts& hosts);
+void append(sdbus::Message& message, std::span<const Reservation* const> rows,
+            const Surroundings& around);
 /// The answer of Hosts.List.
 std::vector<HostRow> hosts_of(const Gateway& gateway);
 ConflictRow to_row(const Conflict& conflict);

@@ -62,6 +62,8 @@ ReserveCall parse_reserve(const std::string& host, const std::string& protocol,
 ReserveManyCall parse_reserve_many(const std::vector<RequestRow>& rows, const Dictionary& options);
 ChangeCall parse_change(std::uint64_t id, const Dictionary& changes, const Dictionary& options);
 std::chrono::seconds parse_checkpoint(std::uint32_t seconds, const Dictionary& options = {});
+/// For calls that have no options so far.
+void parse_no_options(const Dictionary& options);
 IfGeneration parse_resolve(const Dictionary& options);
 ReleaseCall parse_release(const std::vector<std::uint64_t>& ids, const Dictionary& options);
 Page parse_page(std::uint32_t offset, std::uint32_t limit);

@@ -21,6 +21,7 @@ namespace porthole {
 
 /// What the gateway has to say about itself.
 struct GatewayStatus {
+    bool enabled = true;
     Perimeter perimeter;
     bool masquerade = false;
     std::vector<ProtocolPort> own_ports;  ///< that the gateway itself has, reserved ones too
@@ -70,6 +71,11 @@ class Gateway {
     /// Goes back to these rows of earlier (see Reservations::restore()). Returns what of them
     /// cannot be had any more, one line each.
     std::vector<std::string> restore(std::span<const Reservation> earlier);
+
+    /// Takes all rules out of the kernel, or puts them back. Until then everything else can be
+    /// changed as always; the flows of hosts are whoever's they are. It outlives restarts.
+    void set_enabled(bool enabled);
+    [[nodiscard]] bool enabled() const { return enabled_; }
 
     /// Takes over a new configuration as a difference, or throws and keeps the one that holds.
     /// `rest`: what else belongs to that, done with its reservations in force. They are taken back
@@ -182,6 +188,7 @@ class Gateway {
                 const FirewallDifference& difference, bool rebuilt, bool stored) noexcept;
 
     Configuration configuration_;
+    bool enabled_;
     Store store_;
     FirewallBackend& firewall_;
     Clock clock_;

@@ -23,6 +23,8 @@ class Journal {
     void record(const ReservationDifference& difference);
     /// Rows that changed in what is not stored, their state.
     void touch(std::span<const ReservationId> rows);
+    /// The same of all rows.
+    void touch_all();
     [[nodiscard]] bool empty() const { return !reset_ && changed_.empty() && removed_.empty(); }
     /// Returns what was recorded and forgets it.
     JournalEntry drain();

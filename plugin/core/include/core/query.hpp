@@ -34,6 +34,7 @@ struct ReservationQuery {
     std::optional<Port> port = std::nullopt;  ///< internal or external
     std::optional<Origin> origin = std::nullopt;
     std::optional<ReservationState> state = std::nullopt;
+    bool all_wait = false;    ///< whatever their state is: nothing is in force
     std::string search = {};  ///< part of the host's or the comment's text, ASCII case ignored
     SortKey sort = SortKey::id;
     bool descending = false;

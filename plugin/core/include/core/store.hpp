@@ -18,6 +18,7 @@ struct StoredState {
     std::string
         tunnels_unreadable;  ///< why there are none, though some are stored; empty: they are
     std::optional<Checkpoint> checkpoint;
+    bool enabled = true;
 };
 
 struct OpenedStore;
@@ -60,6 +61,7 @@ class Store {
         void write_learnt(const InterfaceName& tunnel, const PublicKey& peer,
                           const std::optional<Place>& learnt);
         void remove_peer(const InterfaceName& tunnel, const PublicKey& peer);
+        void write_enabled(bool enabled);
         /// Keeps a copy of the reservations and tunnels that are not the configuration's, as they
         /// are now. There must be no other one.
         CheckpointId keep(Time expires, std::chrono::seconds length);

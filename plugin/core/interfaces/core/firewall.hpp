@@ -95,13 +95,15 @@ struct Scope {
     /// Also reported: new flows from those of their addresses that NAT66 does not show a
     /// reservation's port for.
     bool watches_moves = false;
+    bool enabled = true;  ///< false: there is no table, whatever else is said here
     bool operator==(const Scope&) const = default;
 };
 
 /// Whether a FirewallDifference leads from one to the other: it changes lists only.
 inline bool differ_in_lists_only(const Scope& a, const Scope& b) {
-    return a.pool == b.pool && a.watched == b.watched && a.udp_timeout == b.udp_timeout &&
-           a.nat66 == b.nat66 && a.watches_moves == b.watches_moves;
+    return a.enabled == b.enabled && a.pool == b.pool && a.watched == b.watched &&
+           a.udp_timeout == b.udp_timeout && a.nat66 == b.nat66 &&
+           a.watches_moves == b.watches_moves;
 }
 
 /// Everything that Porthole wants to be in the kernel's packet filter.
