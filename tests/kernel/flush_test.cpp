@@ -51,13 +51,12 @@ TEST_P(Flush, AHundredTimesUnderLoad) {
     const UdpSocket a2(sites.a2, 51820);
     const UdpSocket remote(sites.outside, 51820);
     const auto original = table();
-    const auto everybody_is_right = [&] {
-        return lab::exchange(a1, remote, at(addresses::outside, 51820)) ==
-                   at(addresses::a_wan, 51820) &&
-               lab::exchange(a2, remote, at(addresses::outside, 51820)) ==
-                   at(addresses::a_wan, 51821);
+    using Shown = std::optional<lab::SocketAddress>;
+    const auto shown = [&](const UdpSocket& host) {
+        return lab::exchange(host, remote, at(addresses::outside, 51820));
     };
-    ASSERT_TRUE(everybody_is_right());
+    const std::pair<Shown, Shown> right{at(addresses::a_wan, 51820), at(addresses::a_wan, 51821)};
+    ASSERT_EQ(std::pair(shown(a1), shown(a2)), right);
     for (int round = 1; round <= 100; ++round) {
         const auto before = rebuilds();
         lab::Process flush(sites.gateway_a, GetParam());
@@ -75,7 +74,7 @@ TEST_P(Flush, AHundredTimesUnderLoad) {
         while (remote.receive(lab::Duration{0})) {
         }
         for (int i = 0; i < 5; ++i) {
-            ASSERT_TRUE(everybody_is_right())
+            ASSERT_EQ(std::pair(shown(a1), shown(a2)), right)
                 << "round " << round << "; flows:\n"
                 << lab::output_of(sites.gateway_a, {"conntrack", "-L", "-p", "udp"})
                 << porthole.log();

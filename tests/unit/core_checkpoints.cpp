@@ -213,7 +213,7 @@ TEST_F(CheckpointsTest, AreGoneBackToInTheEnd) {
         expect_as_before(before, tunnels);
         EXPECT_THAT(ended(), ElementsAre(std::pair(number(id), CheckpointEnd::rolled_back)));
     }
-    EXPECT_GT(calls, 4);
+    EXPECT_GE(calls, 4);
 }
 
 TEST_F(CheckpointsTest, GiveTunnelsTheirPortsBackThatHaveSwappedThem) {
