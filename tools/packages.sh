@@ -7,6 +7,7 @@ packages_build=(
     libc-ares-dev libcsv-dev libmnl-dev libnftnl-dev libqrencode-dev libsdbus-c++-dev libsdbus-c++-bin libsodium-dev libsqlite3-dev
     libsystemd-dev
     libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
+    python3 scdoc
 )
 # What the lab runs inside of its namespaces.
 packages_lab=(nftables conntrack dbus-daemon dnsmasq-base iperf3 iproute2 iputils-ping wireguard-tools
