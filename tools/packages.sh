@@ -7,6 +7,7 @@ packages_build=(
     libc-ares-dev libcsv-dev libmnl-dev libnftnl-dev libqrencode-dev libsdbus-c++-dev libsdbus-c++-bin libsodium-dev libsqlite3-dev
     libsystemd-dev
     libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
+    python3 scdoc libglib2.0-dev
 )
 # What the lab runs inside of its namespaces.
 packages_lab=(nftables conntrack dbus-daemon dnsmasq-base iperf3 iproute2 iputils-ping wireguard-tools
@@ -21,7 +22,7 @@ packages_libraries=(
 )
 packages_coturn=(coturn)
 # What only the tests run there.
-packages_tests=(iptables polkitd "${packages_python[@]}" "${packages_libraries[@]}")
+packages_tests=(iptables polkitd systemd groff-base "${packages_python[@]}" "${packages_libraries[@]}")
 # The programs that tools/bench compares with, to be unpacked, and what runs them.
 packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
