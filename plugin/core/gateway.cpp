@@ -141,13 +141,13 @@ void Gateway::set_enabled(bool enabled) {
     enabled_ = enabled;
     candidates_ = {};
     journal_.touch_all();
-    if (!enabled) {
-        observations_ = {};
-        find_conflicts();
+    if (enabled) {
+        log::info("switched-on", "the rules are in force again");
+        return;
     }
-    log::info(enabled ? "switched-on" : "switched-off", "{}",
-              enabled ? "the rules are in force again"
-                      : "no rule is in force until it is switched on again");
+    observations_ = {};
+    find_conflicts();
+    log::warning("switched-off", "no rule is in force until it is switched on again");
 }
 
 void Gateway::reload(Configuration configuration, const std::function<void()>& rest) {
