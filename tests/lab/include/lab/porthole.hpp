@@ -47,6 +47,9 @@ class Porthole {
     /// …
     [[nodiscard]] std::size_t memory(const std::string& line) const;
 
+    /// Sanitizers keep what was freed: how much memory the service has then says little.
+    static constexpr bool keeps_what_it_frees = PORTHOLE_SANITIZED;
+
     static constexpr Duration start_limit{30'000};  // of a kernel that is emulated, too
 
   private:
