@@ -9,7 +9,7 @@ packages_build=(
     libtomlplusplus-dev libcli11-dev libfmt-dev nlohmann-json3-dev libgtest-dev libgmock-dev libpugixml-dev
 )
 # What the lab runs inside of its namespaces.
-packages_lab=(nftables conntrack dbus-daemon dnsmasq-base iperf3 iproute2 iputils-ping wireguard-tools
+packages_lab=(nftables conntrack dbus-daemon dnsmasq-base iperf3 iproute2 iputils-ping udev wireguard-tools
     wireguard-go)
 # What runs firewalld, and firewalld itself, to be unpacked: the tests and tools/bench start it.
 packages_python=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
