@@ -29,6 +29,9 @@ packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
 packages_kernel=(gcc make flex bison bc xz-utils libc6-dev)
 # What boots Debian's own kernels there.
 packages_qemu=(qemu-system-x86 busybox-static cpio kmod xz-utils)
+# What builds the Debian package; what looks at it, and makes the system that it is installed on.
+packages_package=(debhelper dpkg-dev python3 scdoc)
+packages_package_tests=(lintian mmdebstrap systemd)
 # What checks the sources.
 packages_check=(clang clang-format clang-tidy libclang-rt-dev)
 
