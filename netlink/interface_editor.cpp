@@ -121,6 +121,7 @@ void InterfaceEditor::create(const InterfaceName& name, std::string_view kind) {
               [&](nlmsghdr* message) {
                   put_header<ifinfomsg>(message);
                   mnl_attr_put_strz(message, IFLA_IFNAME, name.text().c_str());
+                  mnl_attr_put_u32(message, IFLA_GROUP, own_group);
                   auto* info = mnl_attr_nest_start(message, IFLA_LINKINFO);
                   mnl_attr_put_strz(message, IFLA_INFO_KIND, std::string(kind).c_str());
                   mnl_attr_nest_end(message, info);

@@ -10,7 +10,7 @@ packages_build=(
     python3 scdoc libglib2.0-dev
 )
 # What the lab runs inside of its namespaces.
-packages_lab=(nftables conntrack dbus-daemon dnsmasq-base iperf3 iproute2 iputils-ping wireguard-tools
+packages_lab=(nftables conntrack dbus-daemon dnsmasq-base iperf3 iproute2 iputils-ping udev wireguard-tools
     wireguard-go)
 # What runs firewalld, and firewalld itself, to be unpacked: the tests and tools/bench start it.
 packages_python=(python3-dbus python3-gi python3-nftables gir1.2-glib-2.0)
@@ -30,6 +30,9 @@ packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)
 packages_kernel=(gcc make flex bison bc xz-utils libc6-dev)
 # What boots Debian's own kernels there.
 packages_qemu=(qemu-system-x86 busybox-static cpio kmod xz-utils)
+# What builds the Debian package; what looks at it, and makes the system that it is installed on.
+packages_package=(debhelper dpkg-dev python3 scdoc)
+packages_package_tests=(lintian mmdebstrap systemd)
 # What checks the sources.
 packages_check=(clang clang-format clang-tidy libclang-rt-dev)
 

@@ -27,6 +27,7 @@
 #include "peer_source.hpp"
 #include "resolver/ares_resolver.hpp"
 #include "sources.hpp"
+#include "watchdog.hpp"
 #include "wg/kernel_tunnels.hpp"
 #include "wg/quick_file.hpp"
 
@@ -128,6 +129,8 @@ void run(const Options& options) {
     loop.add(checkpoint_source);
     loop.add(service);
     loop.add(peer_source);
+    WatchdogSource watchdog;
+    loop.add(watchdog);
 
     service.request_name();
     log::info("ready", "{} reservations are in force", gateway.reservations().size());

@@ -8,6 +8,7 @@
 
 #include "lab/namespace.hpp"
 #include "lab/process.hpp"
+#include "lab/temporary_directory.hpp"
 
 namespace porthole {
 namespace {
@@ -74,6 +75,17 @@ TEST_F(InterfaceEditorTest, MakesFindsAndRemovesInterfaces) {
     EXPECT_EQ(error_of([&] { (void)editor_.find(name_); }), ENODEV);
     EXPECT_EQ(error_of([&] { editor_.remove(name_); }), ENODEV);
     EXPECT_EQ(error_of([&] { editor_.create(name_, "no-such-kind"); }), EOPNOTSUPP);
+}
+
+// By that udev tells whose they are: see systemd/70-porthole.rules.
+TEST_F(InterfaceEditorTest, MakesInterfacesInAGroupOfTheirOwn) {
+    lab::output_of(host_, {"ip", "link", "add", "another", "type", "bridge"});
+    make();
+    const auto group = std::to_string(InterfaceEditor::own_group);
+    EXPECT_THAT(shown({"-brief", "link", "show", "group", group}),
+                AllOf(HasSubstr("br7"), Not(HasSubstr("another"))));
+    EXPECT_THAT(lab::read_file(PORTHOLE_SOURCE_DIR "/systemd/70-porthole.rules"),
+                HasSubstr("ATTR{netdev_group}==\"" + group + "\""));
 }
 
 TEST_F(InterfaceEditorTest, SetsMtuAndState) {

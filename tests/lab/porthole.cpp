@@ -27,8 +27,8 @@ std::string table_of(const Namespace& gateway) {
         output_of(gateway, {"nft", "-s", "list", "table", "inet", "porthole"}), learnt, "$1");
 }
 
-Porthole::Porthole(const Namespace& gateway, std::string_view configuration)
-    : gateway_(gateway), bus_(gateway) {
+Porthole::Porthole(const Namespace& gateway, std::string_view configuration, BusPolicy policy)
+    : gateway_(gateway), bus_(gateway, policy) {
     write_file(configuration_file(), configuration);
     std::filesystem::create_directory(state_directory());
 }

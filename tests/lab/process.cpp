@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -106,6 +107,25 @@ std::function<void()> as_user(uid_t user, gid_t group) {
     return [=] {
         if (::setgroups(0, nullptr) < 0 || ::setresgid(group, group, group) < 0 ||
             ::setresuid(user, user, user) < 0) {
+            ::_exit(126);
+        }
+    };
+}
+
+std::function<void()> as_user_with(uid_t user, gid_t group, int capability) {
+    return [=, change_user = as_user(user, group)] {
+        for (int other = 0; ::prctl(PR_CAPBSET_READ, other) >= 0; ++other) {
+            if (other != capability && ::prctl(PR_CAPBSET_DROP, other) < 0) ::_exit(126);
+        }
+        ::prctl(PR_SET_KEEPCAPS, 1);
+        change_user();
+        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+        std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+        const auto bit = 1U << (capability % 32);
+        sets.at(static_cast<std::size_t>(capability / 32)) = {bit, bit, bit};
+        if (::syscall(SYS_capset, &header, sets.data()) < 0 ||
+            ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0 ||
+            ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
             ::_exit(126);
         }
     };

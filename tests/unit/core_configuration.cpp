@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <chrono>
+#include <fstream>
+#include <iterator>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -358,6 +361,23 @@ TEST(ConfigurationTest, SaysWhyItsFileCannotBeRead) {
     EXPECT_THAT([&] { read_configuration(directory.path()); },
                 ThrowsMessage<ConfigurationInvalid>(directory.path().string() +
                                                     ": cannot be read: Is a directory"));
+}
+
+TEST(ConfigurationTest, IsInstalledWithItsDefaultsAndExamples) {
+    std::ifstream file(PORTHOLE_SOURCE_DIR "/systemd/porthole.toml");
+    const std::string installed{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_EQ(parse_configuration(installed, "porthole.toml"), Configuration());
+    static const std::regex comment_mark("(^|\n)#(?=[a-z\\[])");
+    auto uncommented =
+        parse_configuration(std::regex_replace(installed, comment_mark, "$1"), "porthole.toml");
+    EXPECT_EQ(uncommented.reservations.size(), 1U);
+    EXPECT_EQ(uncommented.tunnels.size(), 1U);
+    // What else has no default to be shown.
+    uncommented.reservations.clear();
+    uncommented.tunnels.clear();
+    uncommented.wan_interfaces = uncommented.lan_interfaces = std::nullopt;
+    uncommented.lease_files = default_lease_files();
+    EXPECT_EQ(uncommented, Configuration());
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ class InterfaceEditor {
     explicit InterfaceEditor(std::unique_ptr<Transport> transport);
 
     /// `kind`: as in IFLA_INFO_KIND, "wireguard". EEXIST if there is one of that name, EOPNOTSUPP
-    /// if the kernel has none of this kind. It is down.
+    /// if the kernel has none of this kind. It is down, and in the group `own_group` from its first
+    /// moment on, so that udev can tell whose it is.
     void create(const InterfaceName& name, std::string_view kind);
     void remove(const InterfaceName& name);
     /// ENODEV if there is none.
@@ -54,6 +55,7 @@ class InterfaceEditor {
     void set_routes(const InterfaceName& name, const std::vector<LinkRoute>& wanted,
                     std::uint32_t metric);
     static constexpr std::uint8_t route_protocol = 87;
+    static constexpr std::uint32_t own_group = 87;  ///< as in systemd/70-porthole.rules
     /// Takes some such routes away and adds others, all of this metric; where the kernel refuses
     /// one, those that were done before it are taken back. It does not matter if one of `gone` is
     /// gone already.

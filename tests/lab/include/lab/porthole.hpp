@@ -18,7 +18,8 @@ std::string table_of(const Namespace& gateway);
 class Porthole {
   public:
     /// A bus and a configuration file; start() starts the service. `configuration`: TOML.
-    explicit Porthole(const Namespace& gateway, std::string_view configuration = "");
+    explicit Porthole(const Namespace& gateway, std::string_view configuration = "",
+                      BusPolicy policy = BusPolicy::installed);
 
     /// Starts the service and waits until it answers on the bus. Throws std::runtime_error with
     /// what it logged if it ends or takes longer than start_limit.

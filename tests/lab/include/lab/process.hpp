@@ -28,6 +28,9 @@ struct Setting {
 
 /// For Setting::before_exec: go on as this user and group, with no other group.
 std::function<void()> as_user(uid_t user, gid_t group);
+/// The same, but with this one capability, as systemd's AmbientCapabilities= and
+/// CapabilityBoundingSet= do it.
+std::function<void()> as_user_with(uid_t user, gid_t group, int capability);
 /// For Setting::before_exec: start the program without this capability, CAP_NET_ADMIN for example.
 std::function<void()> without_capability(int capability);
 
