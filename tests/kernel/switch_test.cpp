@@ -30,7 +30,8 @@ class SwitchTest : public testing::Test {
     }
     std::vector<std::string> states() {
         std::vector<std::string> all;
-        for (const auto& row : ctl({"list"})["reservations"]) all.push_back(row["state"]);
+        const auto list = ctl({"list"});
+        for (const auto& row : list["reservations"]) all.push_back(row["state"]);
         return all;
     }
     // Everything that there is in the packet filter.

@@ -251,7 +251,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 10"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 11"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }
@@ -272,7 +272,7 @@ TEST_F(StoreTest, TakesTunnelsOfAnOlderSchemaForTheApis) {
         sqlite3_exec(database,
                      "DROP TABLE checkpoint; DROP TABLE kept_reservation; DROP TABLE kept_tunnel;"
                      "DROP TABLE kept_peer; ALTER TABLE tunnel DROP COLUMN origin;"
-                     "PRAGMA user_version = 7",
+                     "ALTER TABLE counter DROP COLUMN enabled; PRAGMA user_version = 7",
                      nullptr, nullptr, nullptr),
         SQLITE_OK)
         << sqlite3_errmsg(database);

@@ -129,9 +129,10 @@ TEST(DBusStatus, TellsEverySideAndEveryNumber) {
 
     const auto answer = to_dictionary(status);
     EXPECT_THAT(answer,
-                ElementsAre(Key("claims"), Key("conflicts"), Key("counters"), Key("generation"),
-                            Key("lans"), Key("masquerade"), Key("others"), Key("own-ports"),
-                            Key("reservations"), Key("wans"), Key("warnings"), Key("watched")));
+                ElementsAre(Key("claims"), Key("conflicts"), Key("counters"), Key("enabled"),
+                            Key("generation"), Key("lans"), Key("masquerade"), Key("others"),
+                            Key("own-ports"), Key("reservations"), Key("wans"), Key("warnings"),
+                            Key("watched")));
     EXPECT_EQ(answer.at("watched").get<std::string>(), "51820-51899");
     EXPECT_EQ(answer.at("claims").get<std::uint32_t>(), 2U);
     EXPECT_EQ(answer.at("conflicts").get<std::uint32_t>(), 7U);
