@@ -5,6 +5,9 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include "interaction.hpp"
 
 namespace porthole::cli {
 namespace {
@@ -63,7 +66,10 @@ void Service::Proxy::onCheckpointEnded(const std::uint64_t& checkpoint, const st
     announced_({.checkpoint = std::pair(checkpoint, how)});
 }
 
-Service::Service() : connection_(connect()), proxy_(*connection_) {}
+Service::Service() : connection_(connect()), proxy_(*connection_) {
+    // Nobody sees a question that a script or a timer causes: it would wait for minutes.
+    if (isatty(STDIN_FILENO) == 1) allow_interaction(*connection_, proxy_.object());
+}
 
 Dictionary Service::status() {
     auto status = proxy_.Status();
