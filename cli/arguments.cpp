@@ -34,7 +34,13 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     bool json = false;
     app.add_flag("--json", json, "Print JSON");
 
-    Description status(app, "status", "Show what the service works with");
+    Status shown;
+    Description status(app, "status", "Say whether all is well, and what to do if it is not");
+    status.command().add_flag("--all", shown.all, "Show all that the service works with");
+
+    Description diagnose(app, "diagnose", "Print a report for whoever helps, without keys");
+
+    Description metrics(app, "metrics", "Print metrics in the OpenMetrics format");
 
     List wanted;
     Description list(app, "list", "List reservations");
@@ -165,7 +171,9 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     if (monitor.given()) return Invocation{Monitor{}, json};
     if (auto command = tunnel.given()) return Invocation{*std::move(command), json};
     if (auto command = manager.given()) return Invocation{*std::move(command), json};
-    return Invocation{Status{}, json};
+    if (diagnose.given()) return Invocation{Diagnose{}, json};
+    if (metrics.given()) return Invocation{Metrics{}, json};
+    return Invocation{shown, json};
 }
 
 }  // namespace porthole::cli

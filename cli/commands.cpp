@@ -12,6 +12,7 @@
 #include "cli/service.hpp"
 #include "input.hpp"
 #include "printer.hpp"
+#include "report_commands.hpp"
 #include "tunnel_commands.hpp"
 
 namespace porthole::cli {
@@ -23,11 +24,6 @@ constexpr auto settling = "flows to be settled";
 class Runner {
   public:
     Runner(Service& service, Printer& printer) : service_(service), printer_(printer) {}
-
-    void operator()(const Status&) {
-        const auto status = to_json(service_.status());
-        printer_.show(status, status_text(status, printer_.look()));
-    }
 
     void operator()(const List& command) {
         auto query = command.query;
@@ -220,17 +216,28 @@ int refused(const sdbus::Error& error, Printer& printer) {
     return exit_status(error.getName());
 }
 
-void carry_out(const Command& command, Printer& printer) {
-    Service service;
-    std::visit(
-        [&](const auto& each) {
-            if constexpr (std::is_invocable_v<TunnelCommands, decltype(each)>) {
-                TunnelCommands(service, printer)(each);
-            } else {
-                Runner(service, printer)(each);
-            }
-        },
-        command);
+int carry_out(const Command& command, Printer& printer) {
+    try {
+        Service service;
+        return std::visit(
+            [&](const auto& each) {
+                using Each = decltype(each);
+                if constexpr (std::is_invocable_v<ReportCommands, Each>) {
+                    return ReportCommands(service, printer)(each);
+                } else if constexpr (std::is_invocable_v<TunnelCommands, Each>) {
+                    TunnelCommands(service, printer)(each);
+                } else {
+                    Runner(service, printer)(each);
+                }
+                return exit_done;
+            },
+            command);
+    } catch (const sdbus::Error& error) {
+        if (exit_status(error.getName()) != exit_unreachable) throw;
+        const auto status = ReportCommands::without_service(command, printer, error);
+        if (!status) throw;
+        return *status;
+    }
 }
 
 }  // namespace
@@ -238,8 +245,7 @@ void carry_out(const Command& command, Printer& printer) {
 int run(const Invocation& invocation, const Console& console) {
     Printer printer(invocation.json, console);
     try {
-        carry_out(invocation.command, printer);
-        return exit_done;
+        return carry_out(invocation.command, printer);
     } catch (const sdbus::Error& error) {
         return refused(error, printer);
     } catch (const InvalidArgument& error) {  // in a file

@@ -18,7 +18,13 @@ namespace porthole::cli {
 /// and apart from numbers it is the service that judges the values.
 using Dictionary = std::map<std::string, sdbus::Variant>;
 
-struct Status {};
+struct Status {
+    bool all = false;  ///< with all details
+};
+
+struct Diagnose {};
+
+struct Metrics {};
 
 struct List {
     Dictionary query;
@@ -156,11 +162,12 @@ struct RemovePeer {
     std::string public_key;
 };
 
-using Command = std::variant<Status, List, Find, Apply, Reserve, Change, Release, ListConflicts,
-                             ResolveConflict, ListHosts, Explain, Monitor, Reload, SetEnabled,
-                             StartCheckpoint, ExtendCheckpoint, EndCheckpoint, ShowCheckpoint,
-                             CreateTunnel, ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join,
-                             DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
+using Command =
+    std::variant<Status, Diagnose, Metrics, List, Find, Apply, Reserve, Change, Release,
+                 ListConflicts, ResolveConflict, ListHosts, Explain, Monitor, Reload, SetEnabled,
+                 StartCheckpoint, ExtendCheckpoint, EndCheckpoint, ShowCheckpoint, CreateTunnel,
+                 ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join, DeleteTunnel, ShowTunnels,
+                 SetPeer, RemovePeer>;
 
 struct Invocation {
     Command command;
