@@ -228,6 +228,10 @@ void Service::set_peer(const std::string& name, const Dictionary& peer) {
     tunnel(name)->SetPeer(peer, {});
 }
 
+void Service::set_peers(const std::string& name, const std::vector<Dictionary>& peers) {
+    tunnel(name)->SetPeers(peers, {});
+}
+
 void Service::remove_peer(const std::string& name, const std::string& public_key) {
     tunnel(name)->RemovePeer(public_key, {});
 }

@@ -98,6 +98,11 @@ void TunnelArguments::describe_peers() {
                     "That has the key they share; -: standard input")
         ->type_name("FILE");
 
+    add_name(apply_peers_, applied_.tunnel);
+    apply_peers_.argument("FILE", "Of wg-quick or of wg setconf; -: standard input",
+                          [this](const std::string& text) { applied_.file = text; });
+    apply_peers_.command().add_flag("--dry-run", applied_.dry_run, "Only show what would be done");
+
     add_name(remove_peer_, removed_.tunnel);
     add_key(remove_peer_, [this](const std::string& text) { removed_.public_key = text; });
 }
@@ -112,6 +117,7 @@ std::optional<Command> TunnelArguments::given() const {
     if (delete_.given()) return deleted_;
     if (show_.given()) return shown_;
     if (set_peer_.given()) return set_;
+    if (apply_peers_.given()) return applied_;
     if (remove_peer_.given()) return removed_;
     return std::nullopt;
 }

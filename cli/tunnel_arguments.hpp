@@ -51,6 +51,8 @@ class TunnelArguments {
     Description peer_{tunnel_.command(), "peer", "Change the peers of a tunnel"};
     SetPeer set_;
     Description set_peer_{peer_.command(), "set", "Add a peer, or change one"};
+    ApplyPeers applied_;
+    Description apply_peers_{peer_.command(), "apply", "Make the peers those of a file"};
     RemovePeer removed_;
     Description remove_peer_{peer_.command(), "remove", "Remove a peer"};
 };

@@ -3,12 +3,15 @@
 
 #include <ctime>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/peer_file.hpp"
 #include "cli/qr_code.hpp"
 #include "input.hpp"
+#include "wg/quick_file.hpp"
 
 namespace porthole::cli {
 
@@ -86,6 +89,26 @@ void TunnelCommands::operator()(const SetPeer& command) {
     }
     service_.set_peer(command.tunnel, peer);
     show_tunnels(command.tunnel);
+}
+
+void TunnelCommands::operator()(const ApplyPeers& command) {
+    auto wanted = wg::parse_quick_file(read_file(command.file));
+    const auto peers = std::exchange(wanted.peers, {});
+    const auto present = service_.tunnels(command.tunnel).front().peers;
+    const auto found = peer_difference(present, peers);
+    if (!command.dry_run) {
+        const auto progress = printer_.waiting_for("the peers to be taken over");
+        service_.set_peers(command.tunnel, to_wire(present, peers));
+    }
+    auto json = to_json(found);
+    json["dry-run"] = command.dry_run;
+    printer_.show(json, difference_text(found));
+    if (!found.uncertain.empty()) {
+        printer_.note("{} have a preshared key, which nobody can compare", found.uncertain.size());
+    }
+    if (wanted != TunnelSettings{}) {
+        printer_.note("[Interface] stays as it is; see portholectl tunnel configure");
+    }
 }
 
 void TunnelCommands::operator()(const RemovePeer& command) {

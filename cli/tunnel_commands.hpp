@@ -23,6 +23,7 @@ class TunnelCommands {
     void operator()(const DeleteTunnel& command);
     void operator()(const ShowTunnels& command);
     void operator()(const SetPeer& command);
+    void operator()(const ApplyPeers& command);
     void operator()(const RemovePeer& command);
 
   private:

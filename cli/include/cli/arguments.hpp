@@ -157,6 +157,13 @@ struct SetPeer {
     std::optional<std::string> preshared_key_file;  ///< "-": standard input
 };
 
+/// Makes the peers of a tunnel those of a file of wg-quick(8) or wg(8).
+struct ApplyPeers {
+    std::string tunnel;
+    std::string file;      ///< "-": standard input
+    bool dry_run = false;  ///< only say what would be done
+};
+
 struct RemovePeer {
     std::string tunnel;
     std::string public_key;
@@ -167,7 +174,7 @@ using Command =
                  ListConflicts, ResolveConflict, ListHosts, Explain, Monitor, Reload, SetEnabled,
                  StartCheckpoint, ExtendCheckpoint, EndCheckpoint, ShowCheckpoint, CreateTunnel,
                  ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join, DeleteTunnel, ShowTunnels,
-                 SetPeer, RemovePeer>;
+                 SetPeer, ApplyPeers, RemovePeer>;
 
 struct Invocation {
     Command command;

@@ -64,6 +64,8 @@ class Service {
     /// All of them, or the one of this name, with their peers.
     std::vector<TunnelRow> tunnels(const std::optional<std::string>& name);
     void set_peer(const std::string& tunnel, const Dictionary& peer);
+    /// Makes these the peers of a tunnel, and no others.
+    void set_peers(const std::string& tunnel, const std::vector<Dictionary>& peers);
     void remove_peer(const std::string& tunnel, const std::string& public_key);
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);
