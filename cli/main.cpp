@@ -6,6 +6,7 @@
 
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/complete_command.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/terminal.hpp"
 
@@ -16,6 +17,10 @@ int main(int argc, char** argv) {
         if (const auto* stop = std::get_if<Stop>(&parsed)) {
             (stop->status == exit_done ? std::cout : std::cerr) << stop->text;
             return stop->status;
+        }
+        if (const auto* completion = std::get_if<Completion>(&parsed)) {
+            print(*completion, std::cout);
+            return exit_done;
         }
         const auto status =
             run(std::get<Invocation>(parsed), {.out = std::cout,

@@ -71,6 +71,10 @@ Service::Service() : connection_(connect()), proxy_(*connection_) {
     if (isatty(STDIN_FILENO) == 1) allow_interaction(*connection_, proxy_.object());
 }
 
+void Service::wait_at_most(std::chrono::milliseconds limit) {
+    connection_->setMethodCallTimeout(limit);
+}
+
 Dictionary Service::status() {
     auto status = proxy_.Status();
     status["version"] = sdbus::Variant(proxy_.Version());

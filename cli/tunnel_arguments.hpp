@@ -25,6 +25,7 @@ class TunnelArguments {
     void describe_invitations();
     void describe_peers();
     static void add_name(Description& command, std::string& name);
+    static void add_tunnel(Description& command, std::string& name);
     static void add_key(Description& command, const std::function<void(std::string)>& take);
     static void add_settings(Description& command, Dictionary& settings);
     static void add_other_side(Description& command, Dictionary& options);

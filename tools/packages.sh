@@ -22,7 +22,7 @@ packages_libraries=(
 packages_coturn=(coturn)
 # What only the tests run there.
 packages_tests=(
-    iptables polkitd python3-prometheus-client
+    iptables polkitd bash-completion fish zsh python3-prometheus-client
     "${packages_python[@]}" "${packages_libraries[@]}"
 )
 # The programs that tools/bench compares with, to be unpacked, and what runs them.

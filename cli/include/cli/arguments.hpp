@@ -10,6 +10,7 @@
 
 #include <sdbus-c++/Types.h>
 
+#include "cli/completion.hpp"
 #include "types/port.hpp"
 
 namespace porthole::cli {
@@ -187,7 +188,9 @@ struct Stop {
     std::string text;  ///< for standard output if the status is 0, else for standard error
 };
 
-/// `arguments`: without the name of the program.
-std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& arguments);
+/// `arguments`: without the name of the program. With "complete" as the first one, which no help
+/// has, the others are a command line that somebody is typing.
+std::variant<Invocation, Stop, Completion> parse_arguments(
+    const std::vector<std::string>& arguments);
 
 }  // namespace porthole::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +39,8 @@ class Service {
     Service(Service&&) = delete;
     Service& operator=(Service&&) = delete;
 
+    /// For every answer from now on; then the error is a timeout.
+    void wait_at_most(std::chrono::milliseconds limit);
     Dictionary status();
     /// Whether the rules are to be in the kernel; true of a service that cannot take them out.
     bool enabled();
