@@ -7,12 +7,15 @@
 #include <fmt/format.h>
 
 #include "cli/exit_status.hpp"
+#include "complete.hpp"
 #include "description.hpp"
 #include "manager_arguments.hpp"
 #include "tunnel_arguments.hpp"
 
 namespace porthole::cli {
 namespace {
+
+constexpr auto protocols = "udp|tcp";
 
 std::variant<std::uint64_t, ExternalPort> parse_released(const std::string& text) {
     const auto colon = text.find(':');
@@ -23,7 +26,8 @@ std::variant<std::uint64_t, ExternalPort> parse_released(const std::string& text
 
 }  // namespace
 
-std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& arguments) {
+std::variant<Invocation, Stop, Completion> parse_arguments(
+    const std::vector<std::string>& arguments) {
     CLI::App app("Asks and tells the Porthole service.", "portholectl");
     app.set_version_flag("--version", "portholectl " PORTHOLE_VERSION);
     app.require_subcommand(0, 1);
@@ -34,17 +38,25 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     bool json = false;
     app.add_flag("--json", json, "Print JSON");
 
-    Description status(app, "status", "Show what the service works with");
+    Status shown;
+    Description status(app, "status", "Say whether all is well, and what to do if it is not");
+    status.command().add_flag("--all", shown.all, "Show all that the service works with");
+
+    Description diagnose(app, "diagnose", "Print a report for whoever helps, without keys");
+
+    Description metrics(app, "metrics", "Print metrics in the OpenMetrics format");
 
     List wanted;
     Description list(app, "list", "List reservations");
     list.text(wanted.query, "host", "HOST", "Only those of this host");
-    list.text(wanted.query, "protocol", "P", "Only udp or tcp");
+    list.text(wanted.query, "protocol", protocols, "Only those of this protocol");
     list.port(wanted.query, "port", "Only those with this internal or external port");
-    list.text(wanted.query, "origin", "O", "Only static, api or auto");
-    list.text(wanted.query, "state", "S", "Only settling, active or waiting");
+    list.text(wanted.query, "origin", "static|api|auto", "Only those of this origin");
+    list.text(wanted.query, "state", "active|settling|waiting", "Only those in this state");
     list.text(wanted.query, "search", "T", "Only those with T in their host or comment");
-    list.text(wanted.query, "sort", "K", "Sort by a column: id, host, external-port, expires, ...");
+    list.text(wanted.query, "sort",
+              "id|host|protocol|internal-port|external-port|origin|state|expires|last-seen",
+              "Sort by this");
     list.command().add_flag_callback(
         "--descending", [&] { wanted.query["descending"] = sdbus::Variant(true); },
         "Sort the other way round");
@@ -53,7 +65,9 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     Find found;
     Description find(app, "find", "Show who has an external port");
-    find.argument("PROTO", "udp or tcp", [&](const std::string& text) { found.protocol = text; });
+    find.argument(
+        "PROTO", "The protocol", [&](const std::string& text) { found.protocol = text; },
+        protocols);
     find.argument("PORT", "The port on the WAN",
                   [&](const std::string& text) { found.port = parse<Port>("PORT", text); });
 
@@ -67,11 +81,12 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     const auto details = [](Description& command, Dictionary& dictionary) {
         command.port(dictionary, "external-port", "The port on the WAN");
-        command.text(dictionary, "external-address", "A",
+        command.text(dictionary, "external-address", "any|ADDRESS",
                      "The one address of the WAN to have it on; any: all of them");
-        command.text(dictionary, "filtering", "MODE",
-                     "Who reaches it: address-dependent, address-and-port-dependent or "
-                     "endpoint-independent");
+        command.text(dictionary, "filtering",
+                     "address-dependent|address-and-port-dependent|endpoint-independent",
+                     "Who reaches it: addresses, or addresses and ports, that it has sent to; "
+                     "everybody");
         command.number<std::uint32_t>(dictionary, "lifetime", "S",
                                       "Seconds until it is released; 0: never");
         command.text(dictionary, "comment", "T", "At most 128 bytes");
@@ -81,8 +96,9 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     Description reserve(app, "reserve", "Reserve a port for a host, or renew its reservation");
     reserve.argument("HOST", "IPv4, IPv6 or MAC address of a host on a LAN",
                      [&](const std::string& text) { reserved.host = text; });
-    reserve.argument("PROTO", "udp or tcp",
-                     [&](const std::string& text) { reserved.protocol = text; });
+    reserve.argument(
+        "PROTO", "The protocol", [&](const std::string& text) { reserved.protocol = text; },
+        protocols);
     reserve.argument("PORT", "The host's own port",
                      [&](const std::string& text) { reserved.port = parse<Port>("PORT", text); });
     details(reserve, reserved.options);
@@ -129,8 +145,9 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     Description explain(app, "explain", "Say what would become of a packet, and why");
     explain.argument("HOST", "IPv4, IPv6 or MAC address of the host that sends it",
                      [&](const std::string& text) { explained.host = text; });
-    explain.argument("PROTO", "udp or tcp",
-                     [&](const std::string& text) { explained.protocol = text; });
+    explain.argument(
+        "PROTO", "The protocol", [&](const std::string& text) { explained.protocol = text; },
+        protocols);
     explain.argument("PORT", "That the host sends it from",
                      [&](const std::string& text) { explained.port = parse<Port>("PORT", text); });
     explain.argument("REMOTE", "Where it is sent to, as ADDRESS:PORT",
@@ -140,6 +157,12 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
 
     const TunnelArguments tunnel(app);
     const ManagerArguments manager(app);
+
+    if (!arguments.empty() && arguments.front() == "complete") {
+        const auto first =
+            arguments.begin() + (arguments.size() > 1 && arguments[1] == "--" ? 2 : 1);
+        return complete(app, {first, arguments.end()});
+    }
 
     try {
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -165,7 +188,9 @@ std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& a
     if (monitor.given()) return Invocation{Monitor{}, json};
     if (auto command = tunnel.given()) return Invocation{*std::move(command), json};
     if (auto command = manager.given()) return Invocation{*std::move(command), json};
-    return Invocation{Status{}, json};
+    if (diagnose.given()) return Invocation{Diagnose{}, json};
+    if (metrics.given()) return Invocation{Metrics{}, json};
+    return Invocation{shown, json};
 }
 
 }  // namespace porthole::cli

@@ -35,9 +35,10 @@ class Description {
     /// A group of subcommands, one of which must be given.
     void require_one() { command_.require_subcommand(1); }
 
+    /// `values`: what can be given, for help and completion, where the name does not say it.
     void argument(const char* name, const char* help,
-                  const std::function<void(const std::string&)>& take) {
-        command_.add_option_function<std::string>(name, take, help)->required()->type_name("");
+                  const std::function<void(const std::string&)>& take, const char* values = "") {
+        command_.add_option_function<std::string>(name, take, help)->required()->type_name(values);
     }
 
     /// An option that the service knows by the same name; `to_wire` may throw InvalidArgument.

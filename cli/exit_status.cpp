@@ -41,8 +41,12 @@ int exit_status(std::string_view error_name) {
     return reach(error_name) == Reach::reached ? exit_failed : exit_unreachable;
 }
 
+bool is_unknown(std::string_view error_name) {
+    return std::ranges::find(not_there, error_name) != not_there.end();
+}
+
 std::string explanation(std::string_view error_name, const std::string& message) {
-    if (std::ranges::find(not_there, error_name) != not_there.end()) {
+    if (is_unknown(error_name)) {
         return fmt::format("this service is too old for it: {}", message);
     }
     switch (reach(error_name)) {

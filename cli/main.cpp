@@ -2,9 +2,13 @@
 #include <exception>
 #include <iostream>
 
+#include <unistd.h>
+
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/complete_command.hpp"
 #include "cli/exit_status.hpp"
+#include "cli/terminal.hpp"
 
 int main(int argc, char** argv) {
     using namespace porthole::cli;
@@ -14,7 +18,15 @@ int main(int argc, char** argv) {
             (stop->status == exit_done ? std::cout : std::cerr) << stop->text;
             return stop->status;
         }
-        const auto status = run(std::get<Invocation>(parsed), std::cout, std::cerr);
+        if (const auto* completion = std::get_if<Completion>(&parsed)) {
+            print(*completion, std::cout);
+            return exit_done;
+        }
+        const auto status =
+            run(std::get<Invocation>(parsed), {.out = std::cout,
+                                               .look = look_of(STDOUT_FILENO),
+                                               .err = std::cerr,
+                                               .can_erase = can_erase(STDERR_FILENO)});
         if (std::cout.flush()) return status;
         std::cerr << "portholectl: cannot write the output\n";
     } catch (const std::exception& error) {

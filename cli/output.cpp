@@ -51,12 +51,6 @@ Cells cells(const Row& row) {
             time_text(row.expires), row.comment};
 }
 
-// Code points: every byte but those that continue one.
-std::size_t width(const std::string& cell) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        cell, [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }));
-}
-
 }  // namespace
 
 Json to_json(const sdbus::Variant& value) {
@@ -111,7 +105,7 @@ Json to_json(const TunnelRow& tunnel) {
             {"peers", peers}};
 }
 
-std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now) {
+std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now, const Look& look) {
     if (tunnels.empty()) return "no tunnels\n";
     std::string text;
     for (const auto& tunnel : tunnels) {
@@ -132,36 +126,16 @@ std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now)
                                    std::max<std::int64_t>(now - peer.last_handshake, 0)),
                  fmt::format("{} B received, {} B sent", peer.received, peer.sent)});
         }
-        text += table(lines);
+        text += table(lines, {.shortened = {2, 4, 5}, .state = 1}, look);
     }
     return text;
 }
 
-std::string table(const std::vector<Cells>& lines) {
-    std::vector<std::size_t> widths;
-    for (const auto& line : lines) {
-        widths.resize(std::max(widths.size(), line.size()));
-        for (std::size_t i = 0; i < line.size(); ++i)
-            widths[i] = std::max(widths[i], width(line[i]));
-    }
-    std::string text;
-    for (const auto& line : lines) {
-        std::string printed;
-        for (std::size_t i = 0; i < line.size(); ++i) {
-            printed += line[i];
-            printed.append(widths[i] - width(line[i]) + 2, ' ');
-        }
-        printed.erase(printed.find_last_not_of(' ') + 1);
-        text += printed + '\n';
-    }
-    return text;
-}
-
-std::string reservation_table(const std::vector<Row>& rows) {
+std::string reservation_table(const std::vector<Row>& rows, const Look& look) {
     std::vector<Cells> lines{{"ID", "HOST", "PROTO", "PORT", "EXTERNAL", "FILTERING", "ORIGIN",
                               "STATE", "EXPIRES", "COMMENT"}};
     for (const auto& row : rows) lines.push_back(cells(row));
-    return table(lines);
+    return table(lines, {.shortened = {5, 9}, .state = 7}, look);
 }
 
 std::string reservation_line(const Row& row) {
@@ -193,7 +167,7 @@ Json to_json(const HostRow& host) {
     return object;
 }
 
-std::string host_table(const std::vector<HostRow>& hosts) {
+std::string host_table(const std::vector<HostRow>& hosts, const Look& look) {
     std::vector<Cells> lines{{"MAC", "NAME", "INTERFACE", "LAST SEEN", "ADDRESSES"}};
     for (const auto& host : hosts) {
         const auto interface = host.extras.find("interface");
@@ -203,7 +177,7 @@ std::string host_table(const std::vector<HostRow>& hosts) {
              time_text(host.last_seen),
              host.addresses.empty() ? "-" : fmt::format("{}", fmt::join(host.addresses, ", "))});
     }
-    return table(lines);
+    return table(lines, {.shortened = {1, 4}}, look);
 }
 
 std::string conflict_line(const ConflictRow& conflict) {
@@ -237,7 +211,7 @@ std::string explanation_text(const Json& explanation) {
     return text;
 }
 
-std::string status_text(const Json& status) {
+std::string status_text(const Json& status, const Look& look) {
     const auto reservations = status.value("reservations", 0U);
     auto text =
         fmt::format("Porthole {}: {} reservation{}, generation {}, masquerade {}\n",
@@ -253,7 +227,7 @@ std::string status_text(const Json& status) {
                              interface.value("reason", "")});
         }
     }
-    text += table(lines);
+    text += table(lines, {.shortened = {2, 3}}, look);
     const auto own_ports = status.value("own-ports", std::vector<std::string>());
     if (!own_ports.empty()) text += fmt::format("own ports: {}\n", fmt::join(own_ports, ", "));
     const auto watched = status.value("watched", "");

@@ -5,6 +5,9 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include "interaction.hpp"
 
 namespace porthole::cli {
 namespace {
@@ -63,7 +66,14 @@ void Service::Proxy::onCheckpointEnded(const std::uint64_t& checkpoint, const st
     announced_({.checkpoint = std::pair(checkpoint, how)});
 }
 
-Service::Service() : connection_(connect()), proxy_(*connection_) {}
+Service::Service() : connection_(connect()), proxy_(*connection_) {
+    // Nobody sees a question that a script or a timer causes: it would wait for minutes.
+    if (isatty(STDIN_FILENO) == 1) allow_interaction(*connection_, proxy_.object());
+}
+
+void Service::wait_at_most(std::chrono::milliseconds limit) {
+    connection_->setMethodCallTimeout(limit);
+}
 
 Dictionary Service::status() {
     auto status = proxy_.Status();
@@ -220,6 +230,10 @@ std::vector<TunnelRow> Service::tunnels(const std::optional<std::string>& name) 
 
 void Service::set_peer(const std::string& name, const Dictionary& peer) {
     tunnel(name)->SetPeer(peer, {});
+}
+
+void Service::set_peers(const std::string& name, const std::vector<Dictionary>& peers) {
+    tunnel(name)->SetPeers(peers, {});
 }
 
 void Service::remove_peer(const std::string& name, const std::string& public_key) {

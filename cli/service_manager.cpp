@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "cli/exit_status.hpp"
 #include "cli/service.hpp"
 
 // What is asked of the service as a whole.
@@ -75,5 +76,14 @@ void Service::end_checkpoint(const EndCheckpoint& request) {
 }
 
 Dictionary Service::active_checkpoint() { return proxy_.ActiveCheckpoint(); }
+
+bool Service::enabled() {
+    try {
+        return proxy_.object().getProperty("Enabled").onInterface(manager).get<bool>();
+    } catch (const sdbus::Error& error) {
+        if (!is_unknown(error.getName())) throw;
+        return true;
+    }
+}
 
 }  // namespace porthole::cli

@@ -16,6 +16,10 @@ void TunnelArguments::add_name(Description& command, std::string& name) {
                      [&name](const std::string& text) { name = text; });
 }
 
+void TunnelArguments::add_tunnel(Description& command, std::string& name) {
+    command.argument("TUNNEL", "Its name", [&name](const std::string& text) { name = text; });
+}
+
 void TunnelArguments::add_key(Description& command, const std::function<void(std::string)>& take) {
     command.argument("PUBLIC-KEY", "Of the peer", take);
 }
@@ -25,7 +29,7 @@ void TunnelArguments::add_settings(Description& command, Dictionary& settings) {
     command.port(settings, "listen-port", "Default: the first from 51820 on that is free");
     command.number<std::uint32_t>(settings, "mtu", "BYTES", "Default, and 0: from the path");
     command.number<std::uint32_t>(settings, "fwmark", "N", "Of the packets outside");
-    command.text(settings, "table", "T", "For routes to allowed IPs: auto, off or a number");
+    command.text(settings, "table", "auto|off|N", "The routing table for allowed IPs");
     command.number<std::uint32_t>(settings, "metric", "N", "Of these routes");
 }
 
@@ -41,25 +45,25 @@ void TunnelArguments::describe_tunnels() {
     add_name(create_, created_.name);
     add_settings(create_, created_.settings);
 
-    add_name(configure_, configured_.name);
+    add_tunnel(configure_, configured_.name);
     add_settings(configure_, configured_.settings);
 
     add_name(import_, imported_.name);
     import_.argument("FILE", "Which one; -: standard input",
                      [this](const std::string& text) { imported_.file = text; });
 
-    add_name(delete_, deleted_.name);
+    add_tunnel(delete_, deleted_.name);
 
-    show_.command().add_option("NAME", shown_.name, "Of one tunnel; default: all")->type_name("");
+    show_.command().add_option("TUNNEL", shown_.name, "Only this one")->type_name("");
 }
 
 void TunnelArguments::describe_invitations() {
-    add_name(export_, exported_.tunnel);
+    add_tunnel(export_, exported_.tunnel);
     add_key(export_, [this](const std::string& text) { exported_.public_key = text; });
     add_other_side(export_, exported_.options);
     export_.command().add_flag("--qr", exported_.qr, "As a QR code");
 
-    add_name(invite_, invited_.tunnel);
+    add_tunnel(invite_, invited_.tunnel);
     invite_.text(invited_.options, "name", "T", "For people");
     invite_.list(invited_.options, "addresses", "A", "In the tunnel; default: the first free one");
     add_other_side(invite_, invited_.options);
@@ -85,7 +89,7 @@ void TunnelArguments::describe_invitations() {
 
 void TunnelArguments::describe_peers() {
     peer_.require_one();
-    add_name(set_peer_, set_.tunnel);
+    add_tunnel(set_peer_, set_.tunnel);
     add_key(set_peer_,
             [this](const std::string& text) { set_.peer["public-key"] = sdbus::Variant(text); });
     set_peer_.text(set_.peer, "name", "T", "For people");
@@ -98,7 +102,12 @@ void TunnelArguments::describe_peers() {
                     "That has the key they share; -: standard input")
         ->type_name("FILE");
 
-    add_name(remove_peer_, removed_.tunnel);
+    add_tunnel(apply_peers_, applied_.tunnel);
+    apply_peers_.argument("FILE", "Of wg-quick or of wg setconf; -: standard input",
+                          [this](const std::string& text) { applied_.file = text; });
+    apply_peers_.command().add_flag("--dry-run", applied_.dry_run, "Only show what would be done");
+
+    add_tunnel(remove_peer_, removed_.tunnel);
     add_key(remove_peer_, [this](const std::string& text) { removed_.public_key = text; });
 }
 
@@ -112,6 +121,7 @@ std::optional<Command> TunnelArguments::given() const {
     if (delete_.given()) return deleted_;
     if (show_.given()) return shown_;
     if (set_peer_.given()) return set_;
+    if (apply_peers_.given()) return applied_;
     if (remove_peer_.given()) return removed_;
     return std::nullopt;
 }

@@ -25,6 +25,7 @@ class TunnelArguments {
     void describe_invitations();
     void describe_peers();
     static void add_name(Description& command, std::string& name);
+    static void add_tunnel(Description& command, std::string& name);
     static void add_key(Description& command, const std::function<void(std::string)>& take);
     static void add_settings(Description& command, Dictionary& settings);
     static void add_other_side(Description& command, Dictionary& options);
@@ -51,6 +52,8 @@ class TunnelArguments {
     Description peer_{tunnel_.command(), "peer", "Change the peers of a tunnel"};
     SetPeer set_;
     Description set_peer_{peer_.command(), "set", "Add a peer, or change one"};
+    ApplyPeers applied_;
+    Description apply_peers_{peer_.command(), "apply", "Make the peers those of a file"};
     RemovePeer removed_;
     Description remove_peer_{peer_.command(), "remove", "Remove a peer"};
 };

@@ -22,7 +22,10 @@ packages_libraries=(
 )
 packages_coturn=(coturn)
 # What only the tests run there.
-packages_tests=(iptables polkitd systemd groff-base "${packages_python[@]}" "${packages_libraries[@]}")
+packages_tests=(
+    iptables polkitd systemd groff-base bash-completion fish zsh python3-prometheus-client
+    "${packages_python[@]}" "${packages_libraries[@]}"
+)
 # The programs that tools/bench compares with, to be unpacked, and what runs them.
 packages_bench=("${packages_python[@]}")
 packages_peers=("${packages_firewalld[@]}" miniupnpd-nftables)

@@ -388,7 +388,7 @@ void require_wan_address(const Perimeter& perimeter,
     if (!fixed || std::ranges::binary_search(known, *fixed)) return;
     throw InvalidArgument("external-address", to_text(*fixed),
                           known.empty() ? "an address of a WAN, but none has an IPv4 address: see "
-                                          "portholectl status"
+                                          "portholectl status --all"
                                         : joined(known) + " or \"any\"");
 }
 
@@ -412,10 +412,11 @@ void require_lan_host(const Perimeter& perimeter, const HostKey& host) {
     const auto network = network_of(networks, *address);
     if (!network) {
         throw InvalidArgument("host", to_text(*address),
-                              networks.empty() ? "a host on a LAN, but no LAN with " +
-                                                     std::string(ipv4 ? "a private" : "an IPv6") +
-                                                     " network is known: see portholectl status"
-                                               : "a host in " + joined(networks));
+                              networks.empty()
+                                  ? "a host on a LAN, but no LAN with " +
+                                        std::string(ipv4 ? "a private" : "an IPv6") +
+                                        " network is known: see portholectl status --all"
+                                  : "a host in " + joined(networks));
     }
     if (is_nobodys(*network, *address)) {
         throw InvalidArgument("host", to_text(*address),

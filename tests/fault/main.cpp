@@ -91,7 +91,7 @@ class FaultRun {
         inject();
         if (!is_calm(settle_limit)) {
             throw std::runtime_error(fmt::format("nothing settles after: {}\n{}\n{}", name,
-                                                 porthole_.ctl({"status"}).output, log()));
+                                                 porthole_.ctl({"status", "--all"}).output, log()));
         }
         watch();
     }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bus_client.hpp"
+#include "lab/authentication_agent.hpp"
 #include "lab/polkit.hpp"
 #include "lab/two_sites.hpp"
 #include "lab/wireguard.hpp"
@@ -286,6 +287,27 @@ TEST_F(AuthorizationByPolkit, IsNotTheGroupsWhenPolkitFails) {
     EXPECT_EQ(reserve(member).first, "");
     start_polkit();
     EXPECT_EQ(reserve(member).first, access_denied);
+}
+
+// portholectl, by somebody who has to authenticate.
+TEST_F(AuthorizationByPolkit, AsksThePersonAtTheTerminal) {
+    const auto asked = [this](const std::string& redirection, int expected_status) {
+        // It waits for a line, so that the agent is there in time.
+        lab::Process ctl(
+            sites.gateway_a,
+            {"sh", "-c", "read -r _; exec \"$0\" reserve 192.168.2.2 udp 51820" + redirection,
+             PORTHOLECTL},
+            {.environment = {porthole.bus().environment()},
+             .terminal = lab::Terminal{},
+             .before_exec = lab::as_user(nobody, nobody)});
+        const lab::AuthenticationAgent agent(porthole.bus(), ctl.id(), nobody);
+        ctl.type("\n");
+        EXPECT_EQ(ctl.wait(lab::command_limit), expected_status) << ctl.output();
+        return agent.asked();
+    };
+    EXPECT_THAT(asked("", 0), testing::ElementsAre("org.porthole.gateway1.manage"));
+    // A script's calls end at once.
+    EXPECT_THAT(asked(" </dev/null", 1), testing::IsEmpty());
 }
 
 // Nobody else waits for whom polkit takes its time for, and nothing is left of who has gone.

@@ -332,7 +332,7 @@ TEST_F(Daemon, ShowsAndMonitorsOnTheCommandLine) {
     const auto changed =
         ctl({"change", std::to_string(row["id"].get<int>()), "--comment", "camera"});
     EXPECT_EQ(changed["comment"], "camera");
-    const auto status = porthole.ctl({"status"});
+    const auto status = porthole.ctl({"status", "--all"});
     EXPECT_EQ(status.status, 0);
     EXPECT_THAT(status.output, testing::AllOf(HasSubstr("wan"), HasSubstr("default route")));
     const auto listed = porthole.ctl({"list"});

@@ -327,7 +327,7 @@ TEST_F(Nat66, IsSwitchedOnAndOff) {
     EXPECT_TRUE(lab::comes_true([&] { return shown(a1) == owned; }));
     EXPECT_TRUE(leaves_from_the_pool(a2));
     EXPECT_EQ(row_of(a2_address).get<7>(), "waiting");
-    EXPECT_THAT(porthole.ctl({"status"}).output,
+    EXPECT_THAT(porthole.ctl({"status", "--all"}).output,
                 AllOf(HasSubstr("NAT66: external port 51820/udp belongs to " + a1_address),
                       HasSubstr(a2_address)));
     client->release({first});
@@ -349,7 +349,8 @@ TEST_F(Nat66, IsSwitchedOnAndOff) {
 TEST_F(Nat66, WaitsForALanWithSuchANetwork) {
     lab::delete_address(sites.gateway_a, "lan", "fd00:2::1/64");
     start();
-    EXPECT_THAT(porthole.ctl({"status"}).output, HasSubstr("no LAN with a private IPv6 network"));
+    EXPECT_THAT(porthole.ctl({"status", "--all"}).output,
+                HasSubstr("no LAN with a private IPv6 network"));
     lab::add_address(sites.gateway_a, "lan", "fd00:2::1/64");
     const auto can_reserve = [&] {
         return porthole.ctl({"reserve", a1_address, "udp", "51820", "--external-port", "7778"})
@@ -361,7 +362,7 @@ TEST_F(Nat66, WaitsForALanWithSuchANetwork) {
     ASSERT_TRUE(lab::comes_true(shows_it));
     lab::delete_address(sites.gateway_a, "lan", "fd00:2::1/64");
     ASSERT_TRUE(lab::comes_true([&] {
-        return porthole.ctl({"status"}).output.find("no LAN with a private IPv6") !=
+        return porthole.ctl({"status", "--all"}).output.find("no LAN with a private IPv6") !=
                std::string::npos;
     })) << porthole.log();
     EXPECT_EQ(row_of(a1_address).get<4>(), 7778);

@@ -214,6 +214,36 @@ TEST_F(TunnelsTest, ChangeOfAPeerWhatIsSaid) {
                 HasSubstr(key));
 }
 
+// What "wg showconf" says of its peers, but for one that stays as it is.
+TEST_F(TunnelsTest, HaveThePeersOfAFile) {
+    connect_sites();
+    ASSERT_TRUE(sites_connect());
+    const auto handshake = tunnel(a)["peers"][0]["last-handshake"];
+    const auto file = lab::output_of(sites.gateway_a, {"wg", "showconf", "wg0"});
+    const std::string other = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=";
+    const auto more = file + "[Peer]\nPublicKey = " + other + "\nAllowedIPs = 10.7.0.1/32\n";
+
+    EXPECT_THAT(done(a, {"tunnel", "peer", "apply", "wg0", "-", "--dry-run"}, more)["added"],
+                testing::ElementsAre(other));
+    EXPECT_EQ(tunnel(a)["peers"].size(), 1U);
+    EXPECT_THAT(done(a, {"tunnel", "peer", "apply", "wg0", "-"}, more)["added"],
+                testing::ElementsAre(other));
+    EXPECT_EQ(tunnel(a)["peers"].size(), 2U);
+    EXPECT_THAT(lab::output_of(sites.gateway_a, {"wg", "show", "wg0", "allowed-ips"}),
+                HasSubstr(other + "\t10.7.0.1/32"));
+
+    EXPECT_THAT(done(a, {"tunnel", "peer", "apply", "wg0", "-"}, file)["removed"],
+                testing::ElementsAre(other));
+    const auto peer = tunnel(a)["peers"][0];
+    EXPECT_EQ(peer["name"], "site B");
+    EXPECT_EQ(peer["last-handshake"], handshake);
+    EXPECT_TRUE(sites_are_connected(lab::Duration(2'000)));
+
+    EXPECT_THAT(refused(a, {"tunnel", "peer", "apply", "wg0", "-"}, file + "AllowedIPs = x\n"),
+                AllOf(HasSubstr("InvalidArgument"), HasSubstr("line"), HasSubstr("AllowedIPs")));
+    EXPECT_EQ(tunnel(a)["peers"].size(), 1U);
+}
+
 TEST_F(TunnelsTest, AreImportedFromWgQuick) {
     const auto key = std::string("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=");
     const std::string file = "[Interface]\nPrivateKey = " + key +

@@ -13,7 +13,9 @@
 #include <fmt/ranges.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <pty.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -44,6 +46,24 @@ FileDescriptor file_with(std::string_view text) {
     }
     ::lseek(file.get(), 0, SEEK_SET);
     return file;
+}
+
+// Like Pipe; of the two ends of a terminal, the program's is the one to write to.
+Pipe make_terminal(const Terminal& terminal) {
+    int ours = -1;
+    int theirs = -1;
+    const winsize size{terminal.rows, terminal.columns, 0, 0};
+    checked(::openpty(&ours, &theirs, nullptr, nullptr, &size), "openpty");
+    Pipe ends{FileDescriptor(ours), FileDescriptor(theirs)};
+    termios mode{};
+    checked(::tcgetattr(theirs, &mode), "tcgetattr");
+    // What is typed is not shown, and the ends of lines stay what they are.
+    mode.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    mode.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+    checked(::tcsetattr(theirs, TCSANOW, &mode), "tcsetattr");
+    for (const int end : {ours, theirs}) checked(::fcntl(end, F_SETFD, FD_CLOEXEC), "fcntl");
+    checked(::fcntl(ours, F_SETFL, O_NONBLOCK), "fcntl");
+    return ends;
 }
 
 FileDescriptor open_log(const std::filesystem::path& file) {
@@ -78,6 +98,7 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 struct Child {
     int network;
     std::array<int, 3> standard_streams;
+    bool terminal;
     int failure;  // takes errno if the program cannot be started
     pid_t parent;
     const std::function<void()>& before_exec;
@@ -92,6 +113,10 @@ struct Child {
             if (::getppid() != parent) ::_exit(1);
             for (int number = 0; number < 3; ++number) {
                 ::dup2(standard_streams[static_cast<std::size_t>(number)], number);
+            }
+            if (terminal) {
+                ::setsid();
+                ::ioctl(0, TIOCSCTTY, 0);
             }
             ::execvpe(arguments[0], arguments, environment);
         }
@@ -143,20 +168,24 @@ Process::Process(const Namespace& where, std::vector<std::string> arguments,
     const auto argument_pointers = pointers(arguments);
     const auto environment_pointers = pointers(environment);
     const auto input = file_with(setting.input);
-    auto output = make_pipe();
+    auto output = setting.terminal ? make_terminal(*setting.terminal) : make_pipe();
     auto errors = make_pipe();
     auto failure = make_pipe();
     if (setting.log) {
         output.write_end = open_log(*setting.log);
         errors.write_end = open_log(*setting.log);
     }
-    const Child child{where.descriptor(),
-                      {input.get(), output.write_end.get(), errors.write_end.get()},
-                      failure.write_end.get(),
-                      ::getpid(),
-                      setting.before_exec,
-                      const_cast<char**>(argument_pointers.data()),
-                      const_cast<char**>(environment_pointers.data())};
+    const bool terminal = setting.terminal.has_value();
+    const int written = output.write_end.get();
+    const Child child{
+        where.descriptor(),
+        {terminal ? written : input.get(), written, terminal ? written : errors.write_end.get()},
+        terminal,
+        failure.write_end.get(),
+        ::getpid(),
+        setting.before_exec,
+        const_cast<char**>(argument_pointers.data()),
+        const_cast<char**>(environment_pointers.data())};
 
     id_ = checked(::fork(), "fork");
     if (id_ == 0) child.run();
@@ -183,6 +212,11 @@ Process::~Process() {
 
 void Process::signal(int number) const {
     if (!status_) ::kill(id_, number);
+}
+
+void Process::type(std::string_view text) const {
+    checked(static_cast<int>(::write(streams_[0].descriptor.get(), text.data(), text.size())),
+            "type");
 }
 
 void Process::reap() {

@@ -22,18 +22,6 @@ Row example() {
             .extras = {{"family", std::string("ipv4")}}};
 }
 
-TEST(CliTable, AlignsItsColumns) {
-    EXPECT_EQ(table({{"A", "B", "C"}, {"long", "x", "1"}, {"", "middle", ""}}),
-              "A     B       C\n"
-              "long  x       1\n"
-              "      middle\n");
-    EXPECT_EQ(table({}), "");
-}
-
-TEST(CliTable, CountsCharactersNotBytes) {
-    EXPECT_EQ(table({{"Grüße", "x"}, {"Gruss", "x"}}), "Grüße  x\nGruss  x\n");
-}
-
 TEST(CliTable, ShowsReservations) {
     auto other = example();
     other.id = 3;

@@ -10,6 +10,7 @@
 
 #include <sdbus-c++/Types.h>
 
+#include "cli/completion.hpp"
 #include "types/port.hpp"
 
 namespace porthole::cli {
@@ -18,7 +19,13 @@ namespace porthole::cli {
 /// and apart from numbers it is the service that judges the values.
 using Dictionary = std::map<std::string, sdbus::Variant>;
 
-struct Status {};
+struct Status {
+    bool all = false;  ///< with all details
+};
+
+struct Diagnose {};
+
+struct Metrics {};
 
 struct List {
     Dictionary query;
@@ -151,16 +158,24 @@ struct SetPeer {
     std::optional<std::string> preshared_key_file;  ///< "-": standard input
 };
 
+/// Makes the peers of a tunnel those of a file of wg-quick(8) or wg(8).
+struct ApplyPeers {
+    std::string tunnel;
+    std::string file;      ///< "-": standard input
+    bool dry_run = false;  ///< only say what would be done
+};
+
 struct RemovePeer {
     std::string tunnel;
     std::string public_key;
 };
 
-using Command = std::variant<Status, List, Find, Apply, Reserve, Change, Release, ListConflicts,
-                             ResolveConflict, ListHosts, Explain, Monitor, Reload, SetEnabled,
-                             StartCheckpoint, ExtendCheckpoint, EndCheckpoint, ShowCheckpoint,
-                             CreateTunnel, ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join,
-                             DeleteTunnel, ShowTunnels, SetPeer, RemovePeer>;
+using Command =
+    std::variant<Status, Diagnose, Metrics, List, Find, Apply, Reserve, Change, Release,
+                 ListConflicts, ResolveConflict, ListHosts, Explain, Monitor, Reload, SetEnabled,
+                 StartCheckpoint, ExtendCheckpoint, EndCheckpoint, ShowCheckpoint, CreateTunnel,
+                 ConfigureTunnel, ImportTunnel, ExportPeer, Invite, Join, DeleteTunnel, ShowTunnels,
+                 SetPeer, ApplyPeers, RemovePeer>;
 
 struct Invocation {
     Command command;
@@ -173,7 +188,9 @@ struct Stop {
     std::string text;  ///< for standard output if the status is 0, else for standard error
 };
 
-/// `arguments`: without the name of the program.
-std::variant<Invocation, Stop> parse_arguments(const std::vector<std::string>& arguments);
+/// `arguments`: without the name of the program. With "complete" as the first one, which no help
+/// has, the others are a command line that somebody is typing.
+std::variant<Invocation, Stop, Completion> parse_arguments(
+    const std::vector<std::string>& arguments);
 
 }  // namespace porthole::cli

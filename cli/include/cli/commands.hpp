@@ -4,11 +4,19 @@
 #include <ostream>
 
 #include "cli/arguments.hpp"
+#include "cli/table.hpp"
 
 namespace porthole::cli {
 
-/// Does what was asked, writes what there is to see to `out` and `err`, and returns the exit status
-/// (cli/exit_status.hpp).
-int run(const Invocation& invocation, std::ostream& out, std::ostream& err);
+/// Where a command writes to.
+struct Console {
+    std::ostream& out;  ///< what there is to see
+    Look look;          ///< of `out`
+    std::ostream& err;
+    bool can_erase = false;  ///< `err` is a terminal where lines can be taken back
+};
+
+/// Does what was asked, and returns the exit status (cli/exit_status.hpp).
+int run(const Invocation& invocation, const Console& console);
 
 }  // namespace porthole::cli

@@ -14,6 +14,9 @@ constexpr int exit_unreachable = 3;  ///< there is no service to ask
 /// The exit status for a D-Bus error.
 int exit_status(std::string_view error_name);
 
+/// Whether it says that the service, being too old, does not know what it was asked for.
+bool is_unknown(std::string_view error_name);
+
 /// What to tell people about it: the service's own message, or what to do if there is no service.
 std::string explanation(std::string_view error_name, const std::string& message);
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/arguments.hpp"
+#include "cli/table.hpp"
 
 namespace porthole::cli {
 
@@ -113,22 +114,17 @@ Json to_json(const ConflictRow& conflict);
 Json to_json(const HostRow& host);
 Json to_json(const TunnelRow& tunnel);
 
-using Cells = std::vector<std::string>;
-
-/// Lines of cells with columns as wide as their widest cell, two spaces between them, none at the
-/// end.
-std::string table(const std::vector<Cells>& lines);
-
 /// One line for every row, with a line of headings.
-std::string reservation_table(const std::vector<Row>& rows);
+std::string reservation_table(const std::vector<Row>& rows, const Look& look = {});
 /// The cells of one row without headings, for a line of its own.
 std::string reservation_line(const Row& row);
 
 /// One line for every host, with a line of headings.
-std::string host_table(const std::vector<HostRow>& hosts);
+std::string host_table(const std::vector<HostRow>& hosts, const Look& look = {});
 
 /// A line for every tunnel and, under it, one for each of its peers. `now`: Unix seconds.
-std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now);
+std::string tunnel_text(const std::vector<TunnelRow>& tunnels, std::int64_t now,
+                        const Look& look = {});
 
 /// Two lines for every conflict.
 std::string conflict_table(const std::vector<ConflictRow>& conflicts);
@@ -138,7 +134,7 @@ std::string conflict_line(const ConflictRow& conflict);
 /// What `portholectl explain` says to people; `explanation` is what it says with --json.
 std::string explanation_text(const Json& explanation);
 
-/// What `portholectl status` says to people; `status` is what it says with --json.
-std::string status_text(const Json& status);
+/// What `portholectl status --all` says to people; `status` is what it says with --json.
+std::string status_text(const Json& status, const Look& look = {});
 
 }  // namespace porthole::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,7 +39,11 @@ class Service {
     Service(Service&&) = delete;
     Service& operator=(Service&&) = delete;
 
+    /// For every answer from now on; then the error is a timeout.
+    void wait_at_most(std::chrono::milliseconds limit);
     Dictionary status();
+    /// Whether the rules are to be in the kernel; true of a service that cannot take them out.
+    bool enabled();
     /// All pages of a list, and the generation that they belong to.
     std::pair<std::vector<Row>, std::uint64_t> list(const Dictionary& query);
     /// Who has an external port.
@@ -62,6 +67,8 @@ class Service {
     /// All of them, or the one of this name, with their peers.
     std::vector<TunnelRow> tunnels(const std::optional<std::string>& name);
     void set_peer(const std::string& tunnel, const Dictionary& peer);
+    /// Makes these the peers of a tunnel, and no others.
+    void set_peers(const std::string& tunnel, const std::vector<Dictionary>& peers);
     void remove_peer(const std::string& tunnel, const std::string& public_key);
     /// The ids of what was released.
     std::vector<std::uint64_t> release(const Release& request);

@@ -16,11 +16,18 @@
 
 namespace porthole::lab {
 
+/// The size of a terminal, in characters.
+struct Terminal {
+    unsigned short columns = 80;
+    unsigned short rows = 24;
+};
+
 /// How a program is started. All of it may be left out.
 struct Setting {
     std::string input = {};                         ///< what it reads from its standard input
     std::vector<std::string> environment = {};      ///< "NAME=value", added to what we have
     std::optional<std::filesystem::path> log = {};  ///< takes what it prints, instead of a pipe
+    std::optional<Terminal> terminal = {};  ///< of its own, is all its standard streams instead
     /// Called in the child just before the program starts, as root and in the namespace: to change
     /// the user or to give up a capability. Only async-signal-safe calls.
     std::function<void()> before_exec = {};
@@ -52,13 +59,15 @@ class Process {
     /// Readable once the program has ended: for poll(2).
     [[nodiscard]] int descriptor() const { return descriptor_.get(); }
     void signal(int number) const;
+    /// Types this on its terminal.
+    void type(std::string_view text) const;
 
     /// Waits for the end. The exit status, 128 + N after signal N; nothing at the deadline.
     std::optional<int> wait(Duration limit);
     /// Waits until `text` was printed; false if the program ended or `limit` passed without it.
     bool wait_for_output(std::string_view text, Duration limit);
 
-    /// What was read so far of the standard output and the standard error.
+    /// What was read so far of the standard output, or of the terminal, and the standard error.
     [[nodiscard]] const std::string& output() const { return streams_[0].text; }
     [[nodiscard]] const std::string& errors() const { return streams_[1].text; }
 
