@@ -54,7 +54,7 @@ class Place {
         }
     }
 
-    const CLI::Option* option_of(const std::string& word) const {
+    [[nodiscard]] const CLI::Option* option_of(const std::string& word) const {
         const CLI::Option* found = nullptr;
         for_each_option([&](const CLI::Option& option) {
             if (found == nullptr && option.check_name(word)) found = &option;
@@ -62,7 +62,7 @@ class Place {
         return found;
     }
 
-    const CLI::App* subcommand(const std::string& word) const {
+    [[nodiscard]] const CLI::App* subcommand(const std::string& word) const {
         const auto found = command_->get_subcommands(
             [&](const CLI::App* each) { return each->get_name() == word; });
         return found.empty() ? nullptr : found.front();

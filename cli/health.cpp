@@ -16,7 +16,8 @@ constexpr auto configure = "edit /etc/porthole/porthole.toml, then: portholectl 
 constexpr auto read_log = "journalctl -u porthole";
 
 // The service's warnings are sentences: what is done about one is known by a part of it.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 13> remedies{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> remedies{{
+    {"switched off:", "portholectl on"},
     {"net.ipv4.ip_forward is off", "sysctl -w net.ipv4.ip_forward=1, and a line in /etc/sysctl.d"},
     {"net.ipv6.conf.all.forwarding is off",
      "sysctl -w net.ipv6.conf.all.forwarding=1, and a line in /etc/sysctl.d"},
@@ -69,9 +70,6 @@ std::string names(const Json& interfaces) {
 
 std::vector<Problem> problems(const Overview& overview) {
     std::vector<Problem> all;
-    if (!overview.enabled) {
-        all.push_back({"the rules were taken out of the kernel", "portholectl on"});
-    }
     const auto warnings = overview.status.value("warnings", std::vector<std::string>());
     std::ranges::transform(warnings, std::back_inserter(all), of_warning);
     for (const auto& tunnel : overview.tunnels) {

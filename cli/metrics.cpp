@@ -157,7 +157,7 @@ std::string metrics(const Overview& overview, const std::vector<Row>& reservatio
     to.begin("build_info", "gauge", "The version of the service.");
     to.sample(1, {{"version", overview.status.value("version", "")}});
     to.begin("enabled", "gauge", "Whether the rules are to be in the kernel.");
-    to.sample(overview.enabled ? 1 : 0);
+    to.sample(overview.status.value("enabled", true) ? 1 : 0);
     to.begin("problems", "gauge", "What portholectl diagnose has to say.");
     to.sample(problems(overview).size());
     write_reservations(to, reservations);

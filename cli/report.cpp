@@ -67,7 +67,6 @@ Json report(const Surroundings& around, const std::optional<Overview>& overview)
                 {"time", around.now}};
     if (!overview) return report;
     report["status"] = overview->status;
-    report["enabled"] = overview->enabled;
     report["active-checkpoint"] = overview->checkpoint;
     report["conflicts"] = Json::array();
     for (const auto& conflict : overview->conflicts) {

@@ -16,7 +16,6 @@ void print_metrics(Printer& printer, const std::string& text) {
 
 Overview ReportCommands::overview() {
     return {.status = to_json(service_.status()),
-            .enabled = service_.enabled(),
             .checkpoint = to_json(service_.active_checkpoint()),
             .conflicts = service_.conflicts(),
             .tunnels = service_.tunnels(std::nullopt)};

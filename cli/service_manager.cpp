@@ -77,13 +77,4 @@ void Service::end_checkpoint(const EndCheckpoint& request) {
 
 Dictionary Service::active_checkpoint() { return proxy_.ActiveCheckpoint(); }
 
-bool Service::enabled() {
-    try {
-        return proxy_.object().getProperty("Enabled").onInterface(manager).get<bool>();
-    } catch (const sdbus::Error& error) {
-        if (!is_unknown(error.getName())) throw;
-        return true;
-    }
-}
-
 }  // namespace porthole::cli

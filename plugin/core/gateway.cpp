@@ -542,8 +542,7 @@ GatewayStatus Gateway::status() const {
                          .warnings = configuration_refused_};
     if (!enabled_) {
         status.warnings.emplace_back(
-            "switched off: no reservation is in force, and nothing is translated or filtered "
-            "(portholectl on)");
+            "switched off: no reservation is in force, and nothing is translated or filtered");
     }
     if (!settling_.failure().empty()) {
         status.warnings.push_back("flows may still use wrong ports: " + settling_.failure());

@@ -55,7 +55,7 @@ TEST_F(SwitchTest, TakesAllRulesOutAndPutsThemBack) {
     EXPECT_EQ(ruleset(), before);
     EXPECT_EQ(states(), std::vector<std::string>{"waiting"});
     EXPECT_THAT(ctl({"status"})["warnings"].get<std::vector<std::string>>(),
-                Contains(HasSubstr("portholectl on")));
+                Contains(HasSubstr("switched off")));
     EXPECT_FALSE(ctl({"status"})["enabled"]);
 
     porthole.kill();

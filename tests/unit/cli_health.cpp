@@ -66,9 +66,9 @@ TEST(CliHealth, IsWellWithPeersThatAreAway) {
 }
 
 TEST(CliHealth, NamesARemedyForEveryProblem) {
-    auto all = overview({"the gateway forwards nothing: net.ipv4.ip_forward is off (sysctl)",
+    auto all = overview({"switched off: no reservation is in force",
+                         "the gateway forwards nothing: net.ipv4.ip_forward is off (sysctl)",
                          "something of tomorrow"});
-    all.enabled = false;
     all.conflicts = {
         conflict({"wait", "reserve"}),
         conflict({"change-foreign-rule"}, {{"command", std::string("nft delete rule x")},

@@ -28,9 +28,8 @@ PeerRow peer(std::int64_t last_handshake) {
 }
 
 Overview overview(std::int64_t last_handshake) {
-    return {.status = Json::parse(R"({"version":"1.2","warnings":[],
+    return {.status = Json::parse(R"({"version":"1.2","enabled":false,"warnings":[],
                                       "counters":{"claims-refused":3,"of-tomorrow":4}})"),
-            .enabled = false,
             .conflicts = {},
             .tunnels = {{.name = "wg0",
                          .public_key = "OWN=",

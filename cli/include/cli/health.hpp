@@ -11,7 +11,6 @@ namespace porthole::cli {
 /// All that one can know of the service, as it answers at one time.
 struct Overview {
     Json status;           ///< as `portholectl status --json` prints it
-    bool enabled = true;   ///< false: "portholectl off" was said
     Json checkpoint = {};  ///< the active one; empty: there is none
     std::vector<ConflictRow> conflicts;
     std::vector<TunnelRow> tunnels;

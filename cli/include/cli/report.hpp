@@ -24,7 +24,7 @@ Surroundings surroundings();
 std::string report_text(const Surroundings& surroundings, const std::optional<Overview>& overview);
 
 /// The same with keys: "problems" with "what" and "remedy", "client", "kernel", "time", "status",
-/// "enabled", "conflicts", "tunnels".
+/// "active-checkpoint", "conflicts", "tunnels".
 Json report(const Surroundings& surroundings, const std::optional<Overview>& overview);
 
 }  // namespace porthole::cli

@@ -43,7 +43,6 @@ class Service {
     void wait_at_most(std::chrono::milliseconds limit);
     Dictionary status();
     /// Whether the rules are to be in the kernel; true of a service that cannot take them out.
-    bool enabled();
     /// All pages of a list, and the generation that they belong to.
     std::pair<std::vector<Row>, std::uint64_t> list(const Dictionary& query);
     /// Who has an external port.
