@@ -218,9 +218,9 @@ class FaultRun {
         const lab::Deadline deadline(declare_limit);
         do {
             for (const auto& conflict : conflicts()) {
-                const auto cause = conflict.get<1>();
+                const auto& cause = conflict.get<1>();
                 if (cause != "overload" && cause != "remapped") continue;
-                const auto evidence = conflict.get<8>();
+                const auto& evidence = conflict.get<8>();
                 if (evidence.at("other").get<std::string>() == other || conflict.get<4>() == port) {
                     return true;
                 }
