@@ -252,16 +252,4 @@ Dictionary active_checkpoint(const Checkpoints& checkpoints) {
             {"seconds-left", static_cast<std::uint32_t>(left.count())}};
 }
 
-std::string name_of(CheckpointEnd how) {
-    switch (how) {
-        case CheckpointEnd::committed:
-            return "committed";
-        case CheckpointEnd::rolled_back:
-            return "rolled-back";
-        case CheckpointEnd::expired:
-            break;
-    }
-    return "expired";
-}
-
 }  // namespace porthole::dbus

@@ -151,7 +151,7 @@ class Service::Adaptor final
                 tunnel_objects_.follow();
                 announce_tunnels_of(Origin::api);
             }
-            emitCheckpointEnded(number(id), name_of(how));
+            emitCheckpointEnded(number(id), to_text(how));
         }
         getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Manager",
                                                 {"ActiveCheckpoint"});

@@ -11,23 +11,23 @@ namespace {
 
 using std::chrono::seconds;
 
-std::string to_text(CheckpointEnd how) {
-    switch (how) {
-        case CheckpointEnd::committed:
-            return "committed";
-        case CheckpointEnd::rolled_back:
-            return "rolled back";
-        case CheckpointEnd::expired:
-            break;
-    }
-    return "rolled back, as nobody has committed it in time";
-}
-
 void log_lost(const std::string& what) {
     log::warning("checkpoint-incomplete", "what was there before is not all there again: {}", what);
 }
 
 }  // namespace
+
+std::string to_text(CheckpointEnd how) {
+    switch (how) {
+        case CheckpointEnd::committed:
+            return "committed";
+        case CheckpointEnd::rolled_back:
+            return "rolled-back";
+        case CheckpointEnd::expired:
+            break;
+    }
+    return "expired";
+}
 
 Checkpoints::Checkpoints(Gateway& gateway, Tunnels& tunnels, std::optional<Checkpoint> stored,
                          Gateway::Clock clock, MonotonicClock monotonic)
@@ -176,7 +176,7 @@ void Checkpoints::end(CheckpointEnd how) {
     const auto id = std::exchange(active_, std::nullopt)->id;
     ended_.push_back({id, how});
     ++version_;
-    log::info("checkpoint-ended", "checkpoint {} was {}", number(id), to_text(how));
+    log::info("checkpoint-ended", "checkpoint {}: {}", number(id), to_text(how));
 }
 
 }  // namespace porthole

@@ -47,7 +47,5 @@ Dictionary to_dictionary(const Explanation& explanation);
 Dictionary to_dictionary(const GatewayStatus& status);
 /// The property Manager.ActiveCheckpoint.
 Dictionary active_checkpoint(const Checkpoints& checkpoints);
-/// The second argument of Manager.CheckpointEnded.
-std::string name_of(CheckpointEnd how);
 
 }  // namespace porthole::dbus

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/checkpoint.hpp"
@@ -19,6 +20,8 @@ enum class CheckpointEnd : std::uint8_t {
     rolled_back,  ///< undone: somebody said so
     expired,      ///< undone: nobody said anything in time
 };
+/// Its name in the contract and in the log.
+std::string to_text(CheckpointEnd how);
 
 /// Undoes what was done to the reservations and tunnels since a checkpoint, unless that is
 /// committed in time: who changes the gateway from afar, and cannot reach it any more afterwards,
