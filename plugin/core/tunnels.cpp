@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/log.hpp"
+#include "types/limits.hpp"
 #include "types/sorted.hpp"
 
 namespace porthole {
@@ -276,6 +277,8 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
         throw Refused(Refusal::tunnel_exists, "there is a tunnel " + to_text(name) + " already");
     }
     require_literal(name);
+    require_at_most(tunnels_.size() + 1, most_tunnels, "tunnels");
+    require_bounded(settings);
     if (!cannot_read_.empty()) {
         throw StorageFailure("add tunnel " + to_text(name) + " to those that are stored",
                              cannot_read_);
@@ -325,6 +328,7 @@ const Tunnel& Tunnels::create(const InterfaceName& name, TunnelSettings settings
 
 void Tunnels::replace(const InterfaceName& name, TunnelSettings settings, Origin by) {
     auto& tunnel = changeable(name, by);
+    require_bounded(settings);
     const auto& before = tunnel.settings;
     if (!settings.private_key) settings.private_key = before.private_key;
     if (!settings.listen_port) settings.listen_port = before.listen_port;
@@ -457,6 +461,9 @@ void Tunnels::set_peer(const InterfaceName& name, const PeerChanges& changes) {
     const auto place = place_of(peers, changes.public_key);
     const bool is_there = place != peers.end() && place->public_key == changes.public_key;
     const auto peer = changed(is_there ? *place : new_peer(changes.public_key), changes);
+    require_bounded(peer);
+    if (!is_there)
+        require_at_most(peers.size() + 1, most_peers, "peers of tunnel " + to_text(name));
     require_consistent_with(tunnel.settings, peer);
     const auto before = is_there ? std::optional(*place) : std::nullopt;
     auto transaction = gateway_.store().begin();

@@ -12,6 +12,7 @@
 
 #include "core/gateway.hpp"
 #include "gateway_fixture.hpp"
+#include "types/limits.hpp"
 
 namespace porthole {
 namespace {
@@ -94,6 +95,17 @@ TEST_F(GatewayTest, ReservesManyInOneTransaction) {
     EXPECT_THAT(firewall_.applied[0].mappings.added,
                 ElementsAre(mapping(ben, 51820), mapping(anna, 51821)));
     EXPECT_THAT(gateway_->reserve_many({}, std::nullopt), IsEmpty());
+}
+
+TEST_F(GatewayTest, HasNoMoreReservationsThanItsLimit) {
+    std::vector<ReserveRequest> requests;
+    for (std::size_t i = 0; i <= most_reservations; ++i) {
+        const auto protocol = i % 2 == 0 ? Protocol::udp : Protocol::tcp;
+        requests.push_back({.internal = endpoint("192.168.2.2", i / 2 + 1, protocol)});
+    }
+    expect_unchanged<Refused>([&] { gateway_->reserve_many(requests, std::nullopt); },
+                              "65537 reservations would be too many: at most 65536 are possible");
+    EXPECT_THAT(firewall_.applied, IsEmpty());
 }
 
 TEST_F(GatewayTest, NamesTheBadRowOfMany) {

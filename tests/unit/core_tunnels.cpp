@@ -4,6 +4,7 @@
 #include "core/secret_file.hpp"
 #include "random_wireguard.hpp"
 #include "tunnels_fixture.hpp"
+#include "types/limits.hpp"
 
 namespace porthole {
 namespace {
@@ -22,6 +23,37 @@ TEST_F(TunnelsTest, HaveKeyAndPortMadeForThem) {
     EXPECT_EQ(tunnel.settings.listen_port, port(51820));
     EXPECT_EQ(tunnels_->create(interface("wg1"), {}).settings.listen_port, port(51821));
     expect_the_interfaces_are_the_tunnels();
+}
+
+TEST_F(TunnelsTest, AreNoMoreThanTheirLimit) {
+    for (std::size_t i = 0; i < most_tunnels; ++i) {
+        tunnels_->create(interface("wg" + std::to_string(i)), {});
+    }
+    const auto one_more = [&] { tunnels_->create(interface("more"), {}); };
+    EXPECT_EQ(refusal_of(one_more), Refusal::limit_exceeded);
+    tunnels_->remove(interface("wg7"));
+    EXPECT_NO_THROW(one_more());
+}
+
+TEST_F(TunnelsTest, HaveNoMoreOfAnythingThanItsLimit) {
+    tunnels_->create(wg0, {});
+    PeerChanges peer{.public_key = PrivateKey::generate().public_key()};
+    peer.allowed_ips.emplace();
+    for (std::size_t i = 0; i <= most_allowed_ips; ++i) {
+        peer.allowed_ips->push_back(parse<Network>(
+            "allowed-ips",
+            "10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".0/24"));
+    }
+    EXPECT_EQ(refusal_of([&] { tunnels_->set_peer(wg0, peer); }), Refusal::limit_exceeded);
+    peer.allowed_ips->pop_back();
+    EXPECT_NO_THROW(tunnels_->set_peer(wg0, peer));
+    TunnelSettings settings;
+    for (std::size_t i = 0; i <= most_tunnel_addresses; ++i) {
+        settings.addresses.push_back(
+            parse<InterfaceAddress>("addresses", "10.9.0." + std::to_string(i + 1) + "/24"));
+    }
+    EXPECT_EQ(refusal_of([&] { tunnels_->create(interface("wg1"), settings); }),
+              Refusal::limit_exceeded);
 }
 
 TEST_F(TunnelsTest, KeepTheirPortFromHosts) {
