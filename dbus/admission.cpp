@@ -5,34 +5,49 @@
 
 #include <fmt/format.h>
 
+#include "dbus/limits.hpp"
 #include "types/error.hpp"
 
 namespace porthole::dbus {
-namespace {
 
-void check_room(std::size_t waiting) {
-    if (waiting < Admission::max_waiting) return;
-    throw Refused(
-        Refusal::limit_exceeded,
-        fmt::format("{} calls of yours wait for an authorization: no more are taken", waiting));
+void Admission::put(Client& client, Waiting call) {
+    if (client.waiting.size() >= limits::waiting_of_a_client) {
+        throw Refused(Refusal::limit_exceeded,
+                      fmt::format("{} calls of yours wait for an authorization: at most {} may",
+                                  client.waiting.size(), limits::waiting_of_a_client));
+    }
+    if (call.bytes > limits::bytes_of_a_large_call && !client.waiting.empty()) {
+        throw Refused(Refusal::limit_exceeded,
+                      fmt::format("a call of {} bytes is not taken while others of yours wait for "
+                                  "an authorization: at most {} are",
+                                  call.bytes, limits::bytes_of_a_large_call));
+    }
+    if (bytes_ + call.bytes > limits::waiting_bytes) {
+        throw Refused(Refusal::busy,
+                      fmt::format("calls of {} bytes wait for an authorization: at most {} may",
+                                  bytes_, limits::waiting_bytes));
+    }
+    bytes_ += call.bytes;
+    client.waiting.push_back(std::move(call));
 }
 
-}  // namespace
-
-void Admission::read(const std::string& client, Call call) {
+void Admission::read(const std::string& client, Call call, std::size_t bytes) {
     const auto known = clients_.find(client);
     if (known == clients_.end() || known->second.waiting.empty()) {
         call(std::nullopt);
     } else {
-        check_room(known->second.waiting.size());
-        known->second.waiting.push_back({std::nullopt, std::move(call)});
+        put(known->second, {std::nullopt, std::move(call), bytes});
     }
 }
 
-void Admission::change(const std::string& client, Question question, Call call) {
+void Admission::change(const std::string& client, Question question, Call call, std::size_t bytes) {
     auto& known = clients_[client];
-    check_room(known.waiting.size());
-    known.waiting.push_back({question, std::move(call)});
+    const auto decided = known.decisions.find(question.action);
+    if (known.waiting.empty() && decided != known.decisions.end()) {
+        const auto denial = decided->second;
+        return call(denial);
+    }
+    put(known, {question, std::move(call), bytes});
     if (known.waiting.size() == 1) serve(client, known);
 }
 
@@ -57,8 +72,22 @@ void Admission::reconsider() {
     for (auto& [name, client] : clients_) client.decisions.clear();
 }
 
+std::size_t Admission::bytes_waiting(const std::string& client) const {
+    std::size_t bytes = 0;
+    const auto known = clients_.find(client);
+    if (known == clients_.end()) return bytes;
+    for (const auto& waiting : known->second.waiting) bytes += waiting.bytes;
+    return bytes;
+}
+
+void Admission::forget(const std::string& client) {
+    bytes_ -= bytes_waiting(client);
+    clients_.erase(client);
+}
+
 Admission::Call Admission::take(Client& client) {
     auto call = std::move(client.waiting.front().call);
+    bytes_ -= client.waiting.front().bytes;
     client.waiting.pop_front();
     return call;
 }

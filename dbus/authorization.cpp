@@ -7,18 +7,13 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <pwd.h>
-#include <sdbus-c++/IProxy.h>
 
-#include "dbus/errors.hpp"
-#include "dbus/names.hpp"
+#include "dbus/limits.hpp"
 
 namespace porthole::dbus {
 namespace {
 
 constexpr auto group_name = "porthole";
-
-// Questions about one user's clients that polkit may have at once: each can keep a person busy.
-constexpr auto max_questions = 8;
 
 std::optional<gid_t> porthole_group() {
     const auto* group = getgrnam(group_name);
@@ -43,20 +38,7 @@ Denial denial_of(const Credentials& client) {
                   porthole_group());
 }
 
-template <typename T>
-std::optional<T> value(const Dictionary& dictionary, const char* key) {
-    const auto found = dictionary.find(key);
-    if (found == dictionary.end() || !found->second.containsValueOfType<T>()) return std::nullopt;
-    return found->second.get<T>();
-}
-
 }  // namespace
-
-std::optional<Credentials> parse_credentials(const Dictionary& answer) {
-    const auto user = value<std::uint32_t>(answer, "UnixUserID");
-    if (!user) return std::nullopt;
-    return Credentials{*user, value<std::vector<std::uint32_t>>(answer, "UnixGroupIDs")};
-}
 
 Denial denial(uid_t user, const std::vector<gid_t>& groups, std::optional<gid_t> porthole) {
     if (user == 0) return std::nullopt;
@@ -72,61 +54,46 @@ Denial denial(uid_t user, const std::vector<gid_t>& groups, std::optional<gid_t>
         user, group_name);
 }
 
-Authorization::Authorization(sdbus::IConnection& connection)
-    : admission_([this](const std::string& client, Question question) { ask(client, question); }),
-      polkit_(connection, [this] { admission_.reconsider(); }),
-      bus_(sdbus::createProxy(connection, bus_name, bus_path)) {
-    bus_->uponSignal("NameOwnerChanged")
-        .onInterface(bus_name)
-        .call([this](const std::string& name, const std::string& /*before*/,
-                     const std::string& owner) {
-            if (owner.empty()) leave(name);
-            if (name == polkit_name) admission_.reconsider();
-        });
-    bus_->finishRegistration();
-}
-
-Authorization::~Authorization() = default;
+Authorization::Authorization(sdbus::IConnection& connection, Clients& clients)
+    : clients_(clients),
+      admission_([this](const std::string& client, Question question) { ask(client, question); }),
+      polkit_(connection, [this] { admission_.reconsider(); }) {}
 
 void Authorization::ask(const std::string& client, Question question) {
-    const auto answered = [this, client, question](const sdbus::Error* error,
-                                                   const Dictionary& answer) {
-        guarded([&] {
-            const auto credentials = error == nullptr ? parse_credentials(answer) : std::nullopt;
-            if (!credentials) {
-                const auto reason =
-                    error != nullptr ? error->getMessage() : "no user is in its answer";
-                admission_.decide(client,
-                                  fmt::format("the bus does not say who you are: {}", reason),
-                                  Validity::waiting);
-            } else if (credentials->user == 0) {
-                admission_.decide(client, std::nullopt, Validity::lasting);
-            } else {
-                ask_polkit(client, *credentials, question);
-            }
-        });
-    };
-    bus_->callMethodAsync("GetConnectionCredentials")
-        .onInterface(bus_name)
-        .withArguments(client)
-        .uponReplyInvoke(answered);
+    clients_.identify(client, [this, client, question](const auto& credentials,
+                                                       const std::string& reason) {
+        if (!credentials) {
+            admission_.decide(client, fmt::format("the bus does not say who you are: {}", reason),
+                              Validity::waiting);
+        } else if (credentials->user == 0) {
+            admission_.decide(client, std::nullopt, Validity::lasting);
+        } else {
+            ask_polkit(client, *credentials, question);
+        }
+    });
 }
 
 void Authorization::ask_polkit(const std::string& client, const Credentials& credentials,
                                Question question) {
     if (!admission_.knows(client)) return;  // it has left meanwhile
     const auto user = credentials.user;
+    const bool large = admission_.bytes_waiting(client) > limits::bytes_of_a_large_call;
     auto& questions = questions_[user];
-    if (questions >= max_questions) {
+    if (questions.all >= limits::questions_of_a_user || (large && questions.of_large_calls > 0)) {
         return admission_.decide(
             client,
-            fmt::format("{} other authorizations of user {} wait for an answer", questions, user),
+            fmt::format("{} other authorizations of user {} wait for an answer, {} of them for a "
+                        "call with more than {} bytes; at most {} may, and one such",
+                        questions.all, user, questions.of_large_calls,
+                        limits::bytes_of_a_large_call, limits::questions_of_a_user),
             Validity::waiting);
     }
-    ++questions;
-    polkit_.ask(client, question, [this, client, credentials](const PolkitAnswer& answer) {
+    ++questions.all;
+    questions.of_large_calls += large ? 1 : 0;
+    polkit_.ask(client, question, [this, client, large, credentials](const PolkitAnswer& answer) {
         const auto asked = questions_.find(credentials.user);
-        if (--asked->second == 0) questions_.erase(asked);
+        asked->second.of_large_calls -= large ? 1 : 0;
+        if (--asked->second.all == 0) questions_.erase(asked);
         switch (answer.kind) {
             case PolkitAnswer::Kind::decided:
                 return admission_.decide(client, answer.denial, Validity::lasting);
@@ -140,9 +107,14 @@ void Authorization::ask_polkit(const std::string& client, const Credentials& cre
     });
 }
 
-void Authorization::leave(const std::string& client) {
-    admission_.forget(client);
-    polkit_.cancel(client);
+void Authorization::come(const std::string& name) {
+    if (name == polkit_name) admission_.reconsider();
+}
+
+void Authorization::leave(const std::string& name) {
+    admission_.forget(name);
+    polkit_.cancel(name);
+    if (name == polkit_name) admission_.reconsider();
 }
 
 }  // namespace porthole::dbus

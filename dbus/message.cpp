@@ -4,8 +4,11 @@
 #include <algorithm>
 
 #include <sdbus-c++/Error.h>
+#include <sdbus-c++/IProxy.h>
 #include <sodium.h>
 #include <systemd/sd-bus.h>
+
+#include "dbus/names.hpp"
 
 namespace porthole::dbus {
 namespace {
@@ -23,6 +26,11 @@ void keep_secret(const sdbus::Message& message) {
 }
 
 }  // namespace
+
+sd_bus* bus_of(sdbus::IConnection& connection) {
+    const auto bus = sdbus::createProxy(connection, bus_name, bus_path);
+    return sd_bus_message_get_bus(Opened::of(bus->createMethodCall(bus_name, "GetId")));
+}
 
 bool allows_interaction(const sdbus::Message& call) {
     return sd_bus_message_get_allow_interactive_authorization(Opened::of(call)) > 0;

@@ -9,15 +9,17 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sdbus-c++/sdbus-c++.h>
 
 #include "core/log.hpp"
 #include "core/resolution.hpp"
 #include "dbus/answers.hpp"
-#include "dbus/authorization.hpp"
 #include "dbus/gateway1_adaptor.hpp"
+#include "dbus/limits.hpp"
 #include "dbus/message.hpp"
 #include "dbus/names.hpp"
+#include "dbus/reception.hpp"
 #include "dbus/replies.hpp"
 #include "dbus/requests.hpp"
 #include "dbus/tunnel_requests.hpp"
@@ -108,9 +110,9 @@ class Service::Adaptor final
           tracer_(use_cases.tracer),
           read_configuration_(std::move(read_configuration)),
           tunnel_files_(std::move(tunnel_files)),
-          authorization_(connection),
+          reception_(connection),
           tunnel_objects_(connection, tunnels_, invitations_, peers_, tunnel_files_.write,
-                          authorization_.admission()) {
+                          reception_) {
         registerAdaptor();
         tunnel_objects_.follow();
     }
@@ -175,6 +177,8 @@ class Service::Adaptor final
             send();
         }
     }
+
+    [[nodiscard]] Reception& reception() { return reception_; }
 
   private:
     void Reserve(sdbus::Result<Row>&& result, std::string host, std::string protocol,
@@ -251,11 +255,10 @@ class Service::Adaptor final
               std::uint16_t external_port) override {
         read(std::move(result), [=, this] {
             const auto call = parse_find(protocol, external_port);
+            auto found = gateway_.reservations().all_outside({call.protocol, call.external_port});
+            found.resize(std::min(found.size(), max_page_rows));
             std::vector<Row> rows;
-            for (const auto* row :
-                 gateway_.reservations().all_outside({call.protocol, call.external_port})) {
-                rows.push_back(to_row(*row, surroundings()));
-            }
+            for (const auto* row : found) rows.push_back(to_row(*row, surroundings()));
             return rows;
         });
     }
@@ -424,23 +427,21 @@ class Service::Adaptor final
 
     template <typename... Values, typename Work>
     void read(sdbus::Result<Values...>&& result, Work work) {
-        guarded(
-            [&] { authorization_.admission().read(client(), answer(std::move(result), work)); });
+        guarded([&] { reception_.read(client(), answer(std::move(result), work)); });
     }
 
     template <typename... Values, typename Work>
     void change(sdbus::Result<Values...>&& result, Work work) {
         guarded([&] {
-            authorization_.admission().change(client(), question(Action::manage),
-                                              answer(std::move(result), work));
+            reception_.change(client(), question(Action::manage), answer(std::move(result), work));
         });
     }
 
     template <typename... Values, typename Work>
     void hand_out(sdbus::Result<Values...>&& result, Work work) {
         guarded([&] {
-            authorization_.admission().change(client(), question(Action::secrets),
-                                              secret_answer(std::move(result), message(), work));
+            reception_.change(client(), question(Action::secrets),
+                              secret_answer(std::move(result), message(), work));
         });
     }
 
@@ -461,6 +462,7 @@ class Service::Adaptor final
             try {
                 auto settled = guarded([&] {
                     if (denial) throw Refused(Refusal::access_denied, *denial);
+                    require_room();
                     return work();
                 });
                 auto send = [shared, answer = std::move(settled.answer)] {
@@ -472,9 +474,14 @@ class Service::Adaptor final
                 send_error(*shared, error);
             }
         };
-        guarded([&] {
-            authorization_.admission().change(client(), question(Action::manage), std::move(call));
-        });
+        guarded([&] { reception_.change(client(), question(Action::manage), std::move(call)); });
+    }
+
+    void require_room() const {
+        if (waiting_.size() < limits::settling) return;
+        throw Refused(Refusal::busy,
+                      fmt::format("{} calls wait until flows are settled: at most {} may",
+                                  waiting_.size(), limits::settling));
     }
 
     sdbus::ObjectPath create(const InterfaceName& name, const TunnelSettings& settings) {
@@ -521,7 +528,7 @@ class Service::Adaptor final
     Tracer& tracer_;
     ReadConfiguration read_configuration_;
     TunnelFiles tunnel_files_;
-    Authorization authorization_;
+    Reception reception_;
     TunnelObjects tunnel_objects_;
     std::deque<Waiting> waiting_;  ///< oldest order first
     std::uint64_t perimeter_version_ = gateway_.perimeter_version();
@@ -558,9 +565,12 @@ Interest Service::prepare() {
         bool more = true;
         int handled = 0;
         while (more && handled < messages_per_turn) {
+            if (adaptor_->reception().is_held_up()) return held_up();
             more = bus_.connection().processPendingRequest();
+            adaptor_->reception().handled();
             if (more) ++handled;
         }
+        held_up_since_.reset();
         adaptor_->answer_settled();
         announce_changes();
         adaptor_->announce_wans();
@@ -594,6 +604,22 @@ Interest Service::prepare() {
     }
 }
 
+// What is served now would have to be kept until the bus takes it, and so would every signal.
+Interest Service::held_up() {
+    const auto now = Clock::now();
+    const auto since = held_up_since_.value_or(now);
+    held_up_since_ = since;
+    const auto left = limits::time_to_take_a_message - (now - since);
+    if (left <= Clock::duration::zero()) {
+        throw BusFailure(
+            fmt::format("the system bus has taken no message for {} s, as a client of "
+                        "it reads none",
+                        limits::time_to_take_a_message.count()));
+    }
+    return {bus_.connection().getEventLoopPollData().fd, POLLOUT,
+            std::chrono::ceil<std::chrono::milliseconds>(left)};
+}
+
 void Service::announce_hosts() {
     if (Clock::now() < next_host_announcement_ || hosts_version_ == gateway_.hosts_version())
         return;
@@ -607,8 +633,10 @@ void Service::announce_changes() {
     if (Clock::now() < next_announcement_) return;
     next_announcement_ = Clock::now() + announcement_interval;
 
+    auto& unread = adaptor_->reception().unread();
+    unread.look(Clock::now());
     const auto changes = gateway_.journal().drain();
-    if (changes.reset) {
+    if (changes.reset || unread.is_too_much()) {
         adaptor_->emitReset(gateway_.generation());
         return;
     }

@@ -100,7 +100,7 @@ class TunnelObjects::Adaptor final
     void ListPeers(sdbus::Result<std::vector<PeerRow>, std::uint32_t>&& result,
                    std::uint32_t offset, std::uint32_t limit) override {
         guarded([&] {
-            objects_.admission_.read(
+            objects_.reception_.read(
                 client(), answer(std::move(result), [=, name = name_, &tunnels = tunnels_] {
                     const auto page = parse_page(offset, limit);
                     const auto peers = tunnels.peers(name);
@@ -138,7 +138,7 @@ class TunnelObjects::Adaptor final
     template <typename... Values, typename Work>
     void change(sdbus::Result<Values...>&& result, Work work) {
         guarded([&] {
-            objects_.admission_.change(client(), question(Action::manage),
+            objects_.reception_.change(client(), question(Action::manage),
                                        answer(std::move(result), std::move(work)));
         });
     }
@@ -146,7 +146,7 @@ class TunnelObjects::Adaptor final
     template <typename... Values, typename Work>
     void hand_out(sdbus::Result<Values...>&& result, Work work) {
         guarded([&] {
-            objects_.admission_.change(
+            objects_.reception_.change(
                 client(), question(Action::secrets),
                 secret_answer(std::move(result), message(), std::move(work)));
         });
@@ -169,13 +169,13 @@ class TunnelObjects::Adaptor final
 
 TunnelObjects::TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels,
                              Invitations& invitations, PeerWatch& peers,
-                             WriteTunnelFile write_tunnel_file, Admission& admission)
+                             WriteTunnelFile write_tunnel_file, Reception& reception)
     : connection_(connection),
       tunnels_(tunnels),
       invitations_(invitations),
       peers_(peers),
       write_tunnel_file_(std::move(write_tunnel_file)),
-      admission_(admission) {}
+      reception_(reception) {}
 
 TunnelObjects::~TunnelObjects() = default;
 

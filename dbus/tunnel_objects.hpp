@@ -11,7 +11,7 @@
 
 #include "core/invitations.hpp"
 #include "core/peer_watch.hpp"
-#include "dbus/authorization.hpp"
+#include "dbus/reception.hpp"
 
 namespace porthole::dbus {
 
@@ -24,7 +24,7 @@ class TunnelObjects {
     using WriteTunnelFile = std::function<SecretText(const TunnelSettings&)>;
 
     TunnelObjects(sdbus::IConnection& connection, Tunnels& tunnels, Invitations& invitations,
-                  PeerWatch& peers, WriteTunnelFile write_tunnel_file, Admission& admission);
+                  PeerWatch& peers, WriteTunnelFile write_tunnel_file, Reception& reception);
     ~TunnelObjects();
     TunnelObjects(const TunnelObjects&) = delete;
     TunnelObjects& operator=(const TunnelObjects&) = delete;
@@ -47,7 +47,7 @@ class TunnelObjects {
     Invitations& invitations_;
     PeerWatch& peers_;
     WriteTunnelFile write_tunnel_file_;
-    Admission& admission_;
+    Reception& reception_;
     std::map<InterfaceName, std::unique_ptr<Adaptor>> adaptors_;
 };
 

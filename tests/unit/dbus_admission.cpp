@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "dbus/admission.hpp"
+#include "dbus/limits.hpp"
 #include "types/error.hpp"
 
 namespace porthole::dbus {
@@ -116,16 +117,43 @@ TEST_F(DBusAdmission, DropsTheCallsOfAClientThatHasLeft) {
 }
 
 TEST_F(DBusAdmission, TakesNoMoreCallsThanMayWait) {
-    for (std::size_t i = 0; i < Admission::max_waiting; ++i) {
+    for (std::size_t i = 0; i < limits::waiting_of_a_client; ++i) {
         admission_.change(":1.1", manage, call(fmt::format("{}", i)));
     }
     EXPECT_THROW(admission_.change(":1.1", manage, call("change")), Refused);
     EXPECT_THROW(admission_.read(":1.1", call("read")), Refused);
     admission_.change(":1.2", manage, call("another's"));
     admission_.decide(":1.1", std::nullopt, Validity::lasting);
-    EXPECT_EQ(answers_.size(), Admission::max_waiting);
+    EXPECT_EQ(answers_.size(), limits::waiting_of_a_client);
     admission_.change(":1.1", manage, call("change"));
     EXPECT_EQ(answers_.back(), "change");
+}
+
+TEST_F(DBusAdmission, KeepsOneLargeCallOfAClient) {
+    const auto refusal = [this](const std::string& client, std::size_t bytes) {
+        std::optional<Refusal> reason;
+        try {
+            admission_.change(client, manage, call("reserve many"), bytes);
+        } catch (const Refused& refused) {
+            reason = refused.reason();
+        }
+        return reason;
+    };
+    constexpr auto large = limits::waiting_bytes / 3 - limits::bytes_of_a_large_call;
+    EXPECT_EQ(refusal(":1.1", large), std::nullopt);
+    EXPECT_EQ(refusal(":1.1", limits::bytes_of_a_large_call + 1), Refusal::limit_exceeded);
+    EXPECT_EQ(refusal(":1.1", limits::bytes_of_a_large_call), std::nullopt);
+    EXPECT_EQ(admission_.bytes_waiting(":1.1"), large + limits::bytes_of_a_large_call);
+    for (int i = 2; i <= 3; ++i) {
+        EXPECT_EQ(refusal(":1." + std::to_string(i), large), std::nullopt);
+    }
+    EXPECT_EQ(refusal(":1.4", large), Refusal::busy);
+    EXPECT_EQ(refusal(":1.4", 1), std::nullopt) << "small ones have room";
+    admission_.forget(":1.1");
+    EXPECT_EQ(refusal(":1.5", large), std::nullopt);
+    admission_.decide(":1.5", std::nullopt, Validity::lasting);
+    EXPECT_EQ(refusal(":1.6", large), std::nullopt);
+    EXPECT_EQ(refusal(":1.5", large), std::nullopt) << "it need not wait";
 }
 
 }  // namespace

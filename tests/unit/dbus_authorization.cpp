@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "dbus/authorization.hpp"
+#include "dbus/clients.hpp"
 
 namespace porthole::dbus {
 namespace {

@@ -82,7 +82,7 @@ class Service final : public EventSource {
     void request_name();
 
     /// Answers the calls that are there and announces changes. Throws BusFailure when the bus has
-    /// gone.
+    /// gone, or takes nothing any more.
     Interest prepare() override;
     /// Nothing is left to do: the next prepare() does the work.
     void dispatch() override {}
@@ -91,6 +91,7 @@ class Service final : public EventSource {
     using Clock = std::chrono::steady_clock;
     class Adaptor;
 
+    Interest held_up();
     void announce_changes();
     void announce_hosts();
 
@@ -100,6 +101,7 @@ class Service final : public EventSource {
     Clock::time_point next_announcement_;  ///< not before this
     Clock::time_point next_host_announcement_;
     std::uint64_t hosts_version_ = 0;  ///< as it was announced
+    std::optional<Clock::time_point> held_up_since_;
 };
 
 }  // namespace porthole::dbus

@@ -4,13 +4,19 @@
 #include <memory>
 #include <string>
 
+#include <sdbus-c++/IConnection.h>
 #include <sdbus-c++/Message.h>
 
 #include "dbus/values.hpp"
 #include "types/secret.hpp"
 
-// What messages of sd-bus can and sdbus-c++ 1.2 does not show.
+struct sd_bus;
+
+// What sd-bus can and sdbus-c++ 1.2 does not show.
 namespace porthole::dbus {
+
+/// What a connection is to sd-bus. Throws sdbus::Error.
+sd_bus* bus_of(sdbus::IConnection& connection);
 
 /// Whether the sender of a call lets a person be asked to authenticate for it: the flag
 /// ALLOW_INTERACTIVE_AUTHORIZATION of the D-Bus specification.

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dbus/call_size.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+#include <systemd/sd-bus.h>
+
+#include "dbus/limits.hpp"
+#include "types/error.hpp"
+#include "types/limits.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+int checked(int result) {
+    if (result < 0) throw InvalidArgument("the arguments of the call are malformed");
+    return result;
+}
+
+// Variants of sdbus-c++ are messages.
+constexpr std::size_t bytes_of_an_entry = 1024;
+
+std::size_t bytes_of(char type) {
+    switch (type) {
+        case SD_BUS_TYPE_BYTE:
+            return 1;
+        case SD_BUS_TYPE_INT16:
+        case SD_BUS_TYPE_UINT16:
+            return 2;
+        case SD_BUS_TYPE_INT32:
+        case SD_BUS_TYPE_UINT32:
+            return 4;
+        case SD_BUS_TYPE_INT64:
+        case SD_BUS_TYPE_UINT64:
+        case SD_BUS_TYPE_DOUBLE:
+            return 8;
+        default:
+            return 0;  // an array of them is read one by one
+    }
+}
+
+class Walk {
+  public:
+    Walk(sd_bus_message* call, std::size_t most_text) : call_(call), most_text_(most_text) {}
+
+    // Everything up to the end of the container that is open.
+    void all() {
+        while (next()) value();
+    }
+    [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+  private:
+    bool next() { return checked(sd_bus_message_peek_type(call_, &type_, &contents_)) > 0; }
+
+    void value() {
+        switch (type_) {
+            case SD_BUS_TYPE_STRING:
+            case SD_BUS_TYPE_OBJECT_PATH:
+            case SD_BUS_TYPE_SIGNATURE: {
+                const char* text = nullptr;
+                checked(sd_bus_message_read_basic(call_, type_, static_cast<void*>(&text)));
+                const auto length = std::strlen(text);
+                take_bytes(sizeof(std::string) + length);
+                return require_at_most(length, most_text_, "bytes of a text in a call");
+            }
+            case SD_BUS_TYPE_ARRAY:
+                return array();
+            case SD_BUS_TYPE_STRUCT:
+            case SD_BUS_TYPE_DICT_ENTRY:
+            case SD_BUS_TYPE_VARIANT:
+                return enclosed([this] { all(); });
+            default:
+                const char type[] = {type_, '\0'};
+                checked(sd_bus_message_skip(call_, static_cast<const char*>(type)));
+                take_bytes(sizeof(std::uint64_t));
+        }
+    }
+
+    void array() {
+        if (const auto bytes = bytes_of(contents_[0])) {
+            const void* numbers = nullptr;
+            std::size_t size = 0;
+            checked(sd_bus_message_read_array(call_, contents_[0], &numbers, &size));
+            take_bytes(size);
+            return take_rows(size / bytes);
+        }
+        if (contents_[0] != '{') {
+            return enclosed([this] {
+                while (next()) {
+                    take_rows(1);
+                    value();
+                }
+            });
+        }
+        enclosed([this] {
+            for (std::size_t keys = 1; next(); ++keys) {
+                take_bytes(bytes_of_an_entry);
+                require_at_most(keys, limits::keys, "keys in a dictionary");
+                value();
+            }
+        });
+    }
+
+    void take_bytes(std::size_t more) {
+        require_at_most(bytes_ += more, limits::bytes, "bytes in a call");
+    }
+
+    void take_rows(std::size_t more) {
+        require_at_most(rows_ += more, limits::rows, "elements in all arrays of a call");
+    }
+
+    template <typename Inside>
+    void enclosed(const Inside& inside) {
+        require_at_most(++depth_, limits::depth, "values within each other in a call");
+        checked(sd_bus_message_enter_container(call_, type_, contents_));
+        inside();
+        checked(sd_bus_message_exit_container(call_));
+        --depth_;
+    }
+
+    sd_bus_message* call_;
+    std::size_t most_text_;
+    std::size_t bytes_ = 0;
+    std::size_t rows_ = 0;
+    std::size_t depth_ = 0;
+    char type_ = 0;  // of what comes next
+    const char* contents_ = nullptr;
+};
+
+}  // namespace
+
+std::size_t size_of(sd_bus_message* call, std::size_t most_text) {
+    Walk walk(call, most_text);
+    walk.all();
+    checked(sd_bus_message_rewind(call, 1));
+    return walk.bytes();
+}
+
+}  // namespace porthole::dbus

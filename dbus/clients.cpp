@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dbus/clients.hpp"
+
+#include <utility>
+
+#include <sdbus-c++/IProxy.h>
+
+#include "dbus/errors.hpp"
+#include "dbus/names.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+template <typename T>
+std::optional<T> value(const Dictionary& dictionary, const char* key) {
+    const auto found = dictionary.find(key);
+    if (found == dictionary.end() || !found->second.containsValueOfType<T>()) return std::nullopt;
+    return found->second.get<T>();
+}
+
+}  // namespace
+
+std::optional<Credentials> parse_credentials(const Dictionary& answer) {
+    const auto user = value<std::uint32_t>(answer, "UnixUserID");
+    if (!user) return std::nullopt;
+    return Credentials{*user, value<std::vector<std::uint32_t>>(answer, "UnixGroupIDs")};
+}
+
+Clients::Clients(sdbus::IConnection& connection, Changed come, Changed gone)
+    : bus_(sdbus::createProxy(connection, bus_name, bus_path)) {
+    bus_->uponSignal("NameOwnerChanged")
+        .onInterface(bus_name)
+        .call([this, come = std::move(come), gone = std::move(gone)](const std::string& name,
+                                                                     const std::string& /*before*/,
+                                                                     const std::string& owner) {
+            if (!owner.empty()) return come(name);
+            clients_.erase(name);
+            gone(name);
+        });
+    bus_->finishRegistration();
+}
+
+Clients::~Clients() = default;
+
+void Clients::identify(const std::string& client, Known known) {
+    auto& asked = clients_[client];
+    if (asked.credentials) return known(asked.credentials, {});
+    asked.waiting.push_back(std::move(known));
+    if (asked.waiting.size() > 1) return;
+    bus_->callMethodAsync("GetConnectionCredentials")
+        .onInterface(bus_name)
+        .withArguments(client)
+        .uponReplyInvoke([this, client](const sdbus::Error* error, const Dictionary& reply) {
+            guarded([&] { answer(client, error, reply); });
+        });
+}
+
+void Clients::answer(const std::string& name, const sdbus::Error* error, const Dictionary& answer) {
+    const auto asked = clients_.find(name);
+    if (asked == clients_.end()) return;  // it has left meanwhile
+    const auto credentials = error == nullptr ? parse_credentials(answer) : std::nullopt;
+    const auto reason = credentials        ? std::string()
+                        : error != nullptr ? error->getMessage()
+                                           : "no user is in its answer";
+    asked->second.credentials = credentials;
+    for (const auto& known : std::exchange(asked->second.waiting, {})) known(credentials, reason);
+}
+
+}  // namespace porthole::dbus

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+// What keeps clients from taking the service from each other. Calls of clients that are known to be
+// root's are neither counted nor measured.
+namespace porthole::dbus::limits {
+
+// Calls. A user may make so many in a second, and so many at once after a rest; who is not known
+// yet may make a few.
+inline constexpr double calls_per_second = 2000;
+inline constexpr double calls_at_once = 1000;
+inline constexpr double calls_of_a_stranger = 32;
+// A call that takes longer counts as several, so that a user takes half of the service's time.
+inline constexpr std::chrono::microseconds time_of_a_call{250};
+// Clients that are remembered: more than a system bus lets in.
+inline constexpr std::size_t clients = 4096;
+
+// The arguments of one call.
+inline constexpr std::size_t rows = 65'536;  // elements of all its arrays
+inline constexpr std::size_t keys = 32;      // of a dictionary
+inline constexpr std::size_t depth = 8;
+inline constexpr std::size_t bytes = 24UL << 20U;  // of memory that they take, about
+inline constexpr std::size_t text_bytes = 32'768;
+inline constexpr std::size_t file_bytes = 1UL << 20U;  // of a file that is an argument
+
+// Calls that wait for an authorization, and the memory that their arguments take. A client has one
+// large one there at a time, and so have all clients of a user that polkit is asked about.
+inline constexpr std::size_t waiting_of_a_client = 16;
+inline constexpr std::size_t bytes_of_a_large_call = 64UL << 10U;
+inline constexpr std::size_t waiting_bytes = 4 * bytes;
+// Questions about one user's clients that polkit may have at once: each can keep a person busy.
+inline constexpr int questions_of_a_user = 8;
+
+// Calls that wait for flows to be settled.
+inline constexpr std::size_t settling = 4096;
+
+// What of our messages clients have not read: the bus takes 127 MiB, and then nothing from us.
+// Where it is more than this, who has more than his share unread is not answered, and changes are
+// announced by Reset.
+inline constexpr std::size_t unread_bytes = 32UL << 20U;
+inline constexpr std::size_t unread_bytes_of_a_client = 64UL << 10U;
+
+// Messages that the bus has not taken yet: while there are more, no call is served; and how long
+// that may be so.
+inline constexpr std::size_t unsent_messages = 64;
+inline constexpr std::chrono::seconds time_to_take_a_message{5};
+
+}  // namespace porthole::dbus::limits

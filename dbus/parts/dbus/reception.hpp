@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "dbus/authorization.hpp"
+#include "dbus/call_limits.hpp"
+#include "dbus/clients.hpp"
+#include "dbus/unread.hpp"
+
+struct sd_bus;
+struct sd_bus_message;
+struct sd_bus_slot;
+
+namespace porthole::dbus {
+
+/// What a call passes before it is done, and all that is remembered of the clients. Every call is
+/// seen before anything of it is unpacked, and one that is over a limit is answered here: that
+/// takes less than anything that it asks for.
+class Reception {
+  public:
+    /// Throws sdbus::Error if the bus does not let us see who calls.
+    explicit Reception(sdbus::IConnection& connection);
+    Reception(const Reception&) = delete;
+    Reception& operator=(const Reception&) = delete;
+    Reception(Reception&&) = delete;
+    Reception& operator=(Reception&&) = delete;
+    ~Reception() = default;
+
+    /// As those of Admission, for the call that is being handled.
+    void read(const std::string& client, Admission::Call call);
+    void change(const std::string& client, Question question, Admission::Call call);
+
+    /// To be called after each message: what takes long is paid for.
+    void handled();
+    /// Whether the bus has to take something before another call is served: there is more for it
+    /// than dbus/limits.hpp allows, and it takes none of it now.
+    [[nodiscard]] bool is_held_up() const;
+    [[nodiscard]] Unread& unread() { return unread_; }
+
+  private:
+    bool let_through(sd_bus_message* call);
+    void come(const std::string& name);
+    void leave(const std::string& name);
+
+    struct Unref {
+        void operator()(sd_bus_slot* slot) const;
+    };
+
+    sd_bus* bus_;
+    Clients clients_;
+    CallLimits limits_;
+    Unread unread_;
+    Authorization authorization_;
+    std::string caller_;  ///< whose call is being handled, if it is to be paid for
+    TokenBucket::Time called_;
+    std::size_t bytes_ = 0;  ///< that the call brings which is being handled; not counted for root
+    std::unique_ptr<sd_bus_slot, Unref> filter_;
+};
+
+}  // namespace porthole::dbus

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dbus/reception.hpp"
+
+#include <string_view>
+#include <utility>
+
+#include <poll.h>
+#include <sdbus-c++/Error.h>
+#include <systemd/sd-bus.h>
+
+#include "dbus/call_size.hpp"
+#include "dbus/errors.hpp"
+#include "dbus/limits.hpp"
+#include "dbus/message.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto limit_exceeded = "org.porthole.Gateway1.Error.LimitExceeded";
+
+std::size_t most_text(sd_bus_message* call) {
+    const auto* member = sd_bus_message_get_member(call);
+    const bool has_file = member != nullptr && member == std::string_view("Import");
+    return has_file ? limits::file_bytes : limits::text_bytes;
+}
+
+// Who cannot be told must not keep others from being told.
+void refuse(sd_bus_message* call, const char* error, const std::string& message) {
+    sd_bus_reply_method_errorf(call, error, "%s", message.c_str());
+}
+
+}  // namespace
+
+Reception::Reception(sdbus::IConnection& connection)
+    : bus_(bus_of(connection)),
+      clients_(
+          connection, [this](const std::string& name) { come(name); },
+          [this](const std::string& name) { leave(name); }),
+      limits_([this](const std::string& client) {
+          clients_.identify(client, [this, client](const auto& credentials, const auto&) {
+              if (credentials) limits_.identify(client, credentials->user, Clock::now());
+          });
+      }),
+      unread_(connection),
+      authorization_(connection, clients_) {
+    const auto see = [](sd_bus_message* message, void* reception, sd_bus_error* /*error*/) {
+        return static_cast<Reception*>(reception)->let_through(message) ? 0 : 1;
+    };
+    sd_bus_slot* slot = nullptr;
+    const auto result = sd_bus_add_filter(bus_, &slot, see, this);
+    if (result < 0) throw sdbus::createError(-result, "cannot look at calls");
+    filter_.reset(slot);
+}
+
+void Reception::Unref::operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
+
+bool Reception::let_through(sd_bus_message* call) {
+    bytes_ = 0;
+    if (sd_bus_message_is_method_call(call, nullptr, nullptr) <= 0) return true;
+    const auto* name = sd_bus_message_get_sender(call);
+    if (name == nullptr) return true;
+    const std::string sender(name);
+    if (limits_.is_root(sender)) return true;
+    const auto now = Clock::now();
+    unread_.look(now);
+    if (unread_.is_deaf(sender, now)) return false;
+    try {
+        return guarded([&] {
+            if (!limits_.admit(sender, now)) {
+                // Nothing is thrown: there may be very many of these.
+                if (sd_bus_message_get_expect_reply(call) > 0) {
+                    refuse(call, limit_exceeded, limits_.refusal(sender, now));
+                }
+                return false;
+            }
+            caller_ = sender;
+            called_ = now;
+            bytes_ = size_of(call, most_text(call));
+            return true;
+        });
+    } catch (const sdbus::Error& error) {
+        refuse(call, error.getName().c_str(), error.getMessage());
+        return false;
+    }
+}
+
+void Reception::handled() {
+    if (caller_.empty()) return;
+    const auto now = Clock::now();
+    const TokenBucket::Seconds took = now - called_;
+    const auto calls = took / limits::time_of_a_call;
+    if (calls > 1) limits_.charge(caller_, calls - 1, now);
+    caller_.clear();
+}
+
+void Reception::read(const std::string& client, Admission::Call call) {
+    authorization_.admission().read(client, std::move(call), bytes_);
+}
+
+void Reception::change(const std::string& client, Question question, Admission::Call call) {
+    authorization_.admission().change(client, question, std::move(call), bytes_);
+}
+
+bool Reception::is_held_up() const {
+    std::uint64_t messages = 0;
+    if (sd_bus_get_n_queued_write(bus_, &messages) < 0) return false;
+    if (messages <= limits::unsent_messages) return false;
+    pollfd socket{sd_bus_get_fd(bus_), POLLOUT, 0};
+    return poll(&socket, 1, 0) == 0;
+}
+
+void Reception::come(const std::string& name) { authorization_.come(name); }
+
+void Reception::leave(const std::string& name) {
+    authorization_.leave(name);
+    limits_.forget(name);
+    unread_.forget(name);
+}
+
+}  // namespace porthole::dbus

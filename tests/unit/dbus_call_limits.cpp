@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "dbus/call_limits.hpp"
+#include "dbus/limits.hpp"
+#include "types/error.hpp"
+
+namespace porthole::dbus {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+constexpr uid_t root = 0;
+constexpr uid_t user = 1000;
+constexpr uid_t other = 1001;
+
+TEST(DBusTokenBucket, LetsThroughWhatItHolds) {
+    const TokenBucket::Time start;
+    TokenBucket bucket(10, 3, start);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(bucket.wait(start).count(), 0);
+        bucket.take(1, start);
+    }
+    EXPECT_DOUBLE_EQ(bucket.wait(start).count(), 0.1);
+    EXPECT_EQ(bucket.wait(start + 101ms).count(), 0);
+}
+
+TEST(DBusTokenBucket, IsPaidForWhatCostMore) {
+    const TokenBucket::Time start;
+    TokenBucket bucket(10, 3, start);
+    bucket.take(33, start);
+    EXPECT_DOUBLE_EQ(bucket.wait(start).count(), 3.1);
+    EXPECT_GT(bucket.wait(start + 3099ms).count(), 0);
+    EXPECT_EQ(bucket.wait(start + 3101ms).count(), 0);
+}
+
+TEST(DBusTokenBucket, HoldsNoMoreThanItsSize) {
+    const TokenBucket::Time start;
+    TokenBucket bucket(10, 3, start);
+    bucket.take(2, start);
+    EXPECT_FALSE(bucket.is_full(start + 199ms));
+    EXPECT_TRUE(bucket.is_full(start + 1h));
+    bucket.take(4, start + 1h);
+    EXPECT_DOUBLE_EQ(bucket.wait(start + 1h).count(), 0.2);
+}
+
+class DBusCallLimits : public testing::Test {
+  protected:
+    void identify(const std::string& client, uid_t whose) {
+        EXPECT_TRUE(limits_.admit(client, now_));
+        limits_.identify(client, whose, now_);
+    }
+    // How many are taken, one after the other.
+    int calls(const std::string& client, int most = 10'000) {
+        for (int i = 0; i < most; ++i) {
+            if (limits_.admit(client, now_)) continue;
+            message_ = limits_.refusal(client, now_);
+            return i;
+        }
+        return most;
+    }
+
+    std::vector<std::string> asked_;
+    std::string message_;
+    TokenBucket::Time now_{1h};
+    CallLimits limits_{[this](const std::string& client) { asked_.push_back(client); }};
+};
+
+TEST_F(DBusCallLimits, AskOnceWhoAClientIs) {
+    EXPECT_TRUE(limits_.admit(":1.1", now_));
+    EXPECT_TRUE(limits_.admit(":1.1", now_));
+    EXPECT_TRUE(limits_.admit(":1.2", now_));
+    EXPECT_THAT(asked_, ElementsAre(":1.1", ":1.2"));
+}
+
+TEST_F(DBusCallLimits, LetAStrangerMakeAFewCalls) {
+    EXPECT_EQ(calls(":1.1"), limits::calls_of_a_stranger);
+    EXPECT_THAT(message_, HasSubstr("a client may make 2000 calls a second, and 32 at once"));
+    EXPECT_EQ(calls(":1.2"), limits::calls_of_a_stranger);
+}
+
+TEST_F(DBusCallLimits, CountAllClientsOfAUserTogether) {
+    identify(":1.1", user);
+    identify(":1.2", user);
+    EXPECT_EQ(calls(":1.1") + calls(":1.2"), limits::calls_at_once - 2);
+    EXPECT_THAT(message_, HasSubstr("user 1000 may make 2000 calls a second, and 1000 at once"));
+    identify(":1.3", other);
+    EXPECT_EQ(calls(":1.3"), limits::calls_at_once - 1);
+}
+
+TEST_F(DBusCallLimits, TakeMoreAfterAWhile) {
+    identify(":1.1", user);
+    calls(":1.1");
+    now_ += 5250us;
+    EXPECT_EQ(calls(":1.1"), 10);
+    now_ += 1h;
+    EXPECT_EQ(calls(":1.1"), limits::calls_at_once);
+}
+
+TEST_F(DBusCallLimits, CountACallThatTakesLongAsSeveral) {
+    identify(":1.1", user);
+    limits_.charge(":1.1", 5000, now_);
+    EXPECT_EQ(calls(":1.1"), 0);
+    now_ += 2s;
+    EXPECT_EQ(calls(":1.1"), 0);
+    now_ += 10ms;
+    EXPECT_GT(calls(":1.1"), 0);
+}
+
+TEST_F(DBusCallLimits, CountWhatAStrangerHasUsedUp) {
+    EXPECT_TRUE(limits_.admit(":1.1", now_));
+    limits_.charge(":1.1", 3000, now_);
+    limits_.identify(":1.1", user, now_);
+    EXPECT_EQ(calls(":1.1"), 0);
+    identify(":1.2", user);
+    EXPECT_EQ(calls(":1.2"), 0);
+}
+
+TEST_F(DBusCallLimits, AreNotForRoot) {
+    identify(":1.1", root);
+    limits_.charge(":1.1", 1e6, now_);
+    EXPECT_EQ(calls(":1.1"), 10'000);
+    EXPECT_TRUE(limits_.is_root(":1.1"));
+    EXPECT_FALSE(limits_.is_root(":1.2"));
+}
+
+TEST_F(DBusCallLimits, RememberTheDebtsOfWhoLeaves) {
+    identify(":1.1", user);
+    limits_.charge(":1.1", 1e4, now_);
+    limits_.forget(":1.1");
+    identify(":1.2", user);
+    EXPECT_EQ(calls(":1.2"), 0);
+}
+
+TEST_F(DBusCallLimits, RememberNobodyForLong) {
+    for (uid_t each = 1; each <= 10'000; ++each) {
+        identify(":1.1", each);
+        limits_.forget(":1.1");
+        now_ += 10ms;
+    }
+    EXPECT_LT(limits_.size(), 10U);
+}
+
+TEST_F(DBusCallLimits, RememberSoManyClientsAndNoMore) {
+    for (std::size_t i = 0; i < limits::clients; ++i) {
+        EXPECT_TRUE(limits_.admit(":1." + std::to_string(i), now_));
+    }
+    try {
+        EXPECT_TRUE(limits_.admit(":2.0", now_));
+        ADD_FAILURE() << "one more was taken";
+    } catch (const Refused& refused) {
+        EXPECT_EQ(refused.reason(), Refusal::busy);
+        EXPECT_THAT(refused.what(), HasSubstr("4096 other clients"));
+    }
+    limits_.forget(":1.7");
+    EXPECT_TRUE(limits_.admit(":2.0", now_));
+}
+
+}  // namespace
+}  // namespace porthole::dbus
