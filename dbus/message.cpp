@@ -75,3 +75,28 @@ void SecretReply::append(const Dictionary& open, const char* name, const SecretT
 void SecretReply::send() { reply_.send(); }
 
 }  // namespace porthole::dbus
+
+namespace sdbus {
+
+Message& operator>>(Message& message, std::vector<porthole::dbus::RequestRow>& rows) {
+    auto* call = porthole::dbus::Opened::of(message);
+    const auto checked = [](int result) {
+        if (result < 0) throw createError(-result, "cannot read the rows");
+        return result;
+    };
+    checked(sd_bus_message_enter_container(call, SD_BUS_TYPE_ARRAY, "(ssqqss)"));
+    const char* host = nullptr;
+    const char* protocol = nullptr;
+    std::uint16_t internal_port = 0;
+    std::uint16_t external_port = 0;
+    const char* filtering = nullptr;
+    const char* comment = nullptr;
+    while (checked(sd_bus_message_read(call, "(ssqqss)", &host, &protocol, &internal_port,
+                                       &external_port, &filtering, &comment)) > 0) {
+        rows.emplace_back(host, protocol, internal_port, external_port, filtering, comment);
+    }
+    checked(sd_bus_message_exit_container(call));
+    return message;
+}
+
+}  // namespace sdbus

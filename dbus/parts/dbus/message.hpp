@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <sdbus-c++/IConnection.h>
 #include <sdbus-c++/Message.h>
@@ -44,3 +45,11 @@ class SecretReply {
 };
 
 }  // namespace porthole::dbus
+
+namespace sdbus {
+
+/// The rows of ReserveMany take a part of the time this way that any array of structs takes
+/// sdbus-c++. To be seen before the generated adaptor, which uses it. Throws sdbus::Error.
+Message& operator>>(Message& message, std::vector<porthole::dbus::RequestRow>& rows);
+
+}  // namespace sdbus
