@@ -8,15 +8,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pugixml.hpp>
-#include <sched.h>
-#include <sys/mount.h>
-#include <unistd.h>
 
 #include "bus_client.hpp"
 #include "lab/authentication_agent.hpp"
 #include "lab/polkit.hpp"
 #include "lab/two_sites.hpp"
 #include "lab/wireguard.hpp"
+#include "users.hpp"
 
 namespace porthole {
 namespace {
@@ -31,7 +29,7 @@ constexpr uid_t games = 5;       // may do everything
 constexpr uid_t man = 6;         // may do nothing
 constexpr uid_t news = 9;        // may change things, and be given no secrets
 constexpr uid_t nobody = 65534;  // is in no rule: has to authenticate
-constexpr gid_t porthole_group = 65532;
+constexpr gid_t porthole_group = PortholeGroup::id;
 
 constexpr std::string_view rules = R"(
 polkit.addRule(function(action, subject) {
@@ -43,22 +41,6 @@ polkit.addRule(function(action, subject) {
 )";
 constexpr std::string_view rules_without_anybody =
     "polkit.addRule(function(action, subject) { return polkit.Result.NO; });";
-
-/// Makes this process somebody else for whom it connects to.
-class As {
-  public:
-    As(uid_t user, gid_t group) {
-        if (setegid(group) != 0 || seteuid(user) != 0) throw std::runtime_error("cannot be others");
-    }
-    ~As() {
-        // As root, neither fails.
-        [[maybe_unused]] const bool back = seteuid(0) == 0 && setegid(0) == 0;
-    }
-    As(const As&) = delete;
-    As& operator=(const As&) = delete;
-    As(As&&) = delete;
-    As& operator=(As&&) = delete;
-};
 
 enum class Needs : std::uint8_t { nothing, manage, secrets };
 
@@ -145,16 +127,7 @@ struct Caller {
 
 class Authorization : public testing::Test {
   protected:
-    Authorization() {
-        lab::write_file(groups_, fmt::format("root:x:0:\nporthole:x:{}:\n", porthole_group));
-        porthole.start({.before_exec = [path = groups_.c_str()] {
-            if (unshare(CLONE_NEWNS) != 0 ||
-                mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-                mount(path, "/etc/group", nullptr, MS_BIND, nullptr) != 0) {
-                _exit(99);
-            }
-        }});
-    }
+    Authorization() { porthole.start(group_.setting()); }
 
     void start_polkit() { polkit.emplace(sites.gateway_a, porthole.bus(), rules); }
 
@@ -212,8 +185,7 @@ class Authorization : public testing::Test {
     std::optional<lab::Polkit> polkit;
 
   private:
-    lab::TemporaryDirectory directory_;
-    std::string groups_ = (directory_ / "group").string();
+    PortholeGroup group_;
 };
 
 class AuthorizationByPolkit : public Authorization {

@@ -53,9 +53,10 @@ Bus::Bus(const Namespace& where, BusPolicy policy) {
     const auto file = directory_ / "bus.conf";
     write_file(file, fmt::format(configuration, (directory_ / "socket").string(),
                                  policy == BusPolicy::installed ? installed_policy : open_policy));
+    // It says much where many calls are refused, and would wait for somebody to read that.
     daemon_.emplace(
         where, std::vector<std::string>{"dbus-daemon", "--config-file=" + file.string(), "--nofork",
-                                        "--nopidfile", "--nosyslog", "--print-address=1"});
+                                        "--nopidfile", "--syslog-only", "--print-address=1"});
     // It warns of users in the policy that this machine does not have.
     if (!daemon_->wait_for_output(",guid=", start_limit)) {
         throw std::runtime_error("dbus-daemon does not start: " + daemon_->errors());
