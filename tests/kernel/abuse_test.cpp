@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Clients that want to keep others from being served: these are, and nothing stays behind.
+#include "abuse.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bus_client.hpp"
+#include "dbus/limits.hpp"
+#include "lab/polkit.hpp"
+#include "lab/two_sites.hpp"
+
+namespace porthole {
+namespace {
+
+using namespace abuse;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+namespace limits = dbus::limits;
+
+constexpr auto limit_exceeded = "org.porthole.Gateway1.Error.LimitExceeded";
+constexpr auto busy = "org.porthole.Gateway1.Error.Busy";
+constexpr auto no_such_checkpoint = "org.porthole.Gateway1.Error.NoSuchCheckpoint";
+constexpr auto invalid_arguments = "org.freedesktop.DBus.Error.InvalidArgs";
+constexpr auto access_denied = "org.freedesktop.DBus.Error.AccessDenied";
+
+// What the service takes at most, whatever clients do, and what may be left afterwards.
+constexpr std::size_t most_memory = std::size_t{96} << 20U;
+constexpr std::size_t left_over = std::size_t{4} << 20U;
+
+constexpr std::size_t large = 60'000;
+
+/// A bystander, who is answered as if nothing was, while others do what a test has them do.
+class Abuse : public testing::Test {
+  protected:
+    using Seconds = std::chrono::duration<double>;
+
+    Abuse() { porthole.start(group_.setting()); }
+    void SetUp() override {
+        bystander.emplace(porthole);
+        serve(100);
+        patience = std::max<Seconds>(10ms, 8 * p99());
+        waited_.clear();
+        before_ = memory();
+    }
+    void TearDown() override {
+        EXPECT_LT(p99().count(), patience.count());
+        RecordProperty("calls", static_cast<int>(waited_.size()));
+        RecordProperty("p99-us", static_cast<int>(p99().count() * 1e6));
+        RecordProperty("patience-us", static_cast<int>(patience.count() * 1e6));
+        RecordProperty("longest-us", static_cast<int>(waited_.back().count() * 1e6));
+        RecordProperty("most-memory-kib", static_cast<int>(most_seen_ >> 10U));
+        EXPECT_LT(most_seen_, most_memory);
+        EXPECT_TRUE(lab::comes_true([this] {
+            serve(1);
+            return memory() < before_ + left_over;
+        })) << before_
+            << " bytes before, " << memory() << " afterwards";
+    }
+
+    [[nodiscard]] lab::BusSocket client(uid_t user, gid_t group = nobody) const {
+        return connect(porthole.bus(), user, group);
+    }
+    [[nodiscard]] BusClient well_behaved(uid_t user, gid_t group = nobody) const {
+        const As somebody(user, group);
+        return BusClient(porthole);
+    }
+    [[nodiscard]] std::size_t memory() { return memory_of(porthole.process()->id()); }
+
+    // The bystander reserves and releases.
+    void serve(int times = 100) {
+        for (int i = 0; i < times; ++i) {
+            const auto begin = std::chrono::steady_clock::now();
+            const auto row = bystander->reserve("192.168.2.3", "udp", 40'000);
+            waited_.emplace_back(std::chrono::steady_clock::now() - begin);
+            ASSERT_EQ(row.get<3>(), 40'000);
+            bystander->release({row.get<0>()});
+        }
+        most_seen_ = std::max(most_seen_, memory());
+    }
+    void release_all() {
+        while (true) {
+            const auto page = std::get<0>(bystander->list());
+            if (page.empty()) return;
+            std::vector<std::uint64_t> ids;
+            for (const auto& row : page) ids.push_back(row.get<0>());
+            bystander->release(ids);
+        }
+    }
+
+    lab::TwoSites sites;
+    lab::Porthole porthole{sites.gateway_a};
+    std::optional<BusClient> bystander;
+    /// Of the bystander, for 99 of 100 reservations: 10 ms, more where an unoptimised build or a
+    /// busy machine takes its time anyway.
+    Seconds patience{};
+
+  private:
+    Seconds p99() {
+        std::ranges::sort(waited_);
+        return waited_.at(waited_.size() * 99 / 100);
+    }
+
+    PortholeGroup group_;
+    std::size_t before_ = 0;
+    std::size_t most_seen_ = 0;
+    std::vector<Seconds> waited_;
+};
+
+TEST_F(Abuse, FloodsWithCalls) {
+    const auto flooding = client(nobody);
+    std::atomic<bool> refused = false;
+    const Meanwhile flood([&] {
+        flooding.send(repeated(status(), 100));
+        if (flooding.receive().find(limit_exceeded) != std::string::npos) refused = true;
+    });
+    serve(1000);
+    EXPECT_TRUE(lab::comes_true([&] {
+        serve(1);
+        return refused.load();
+    }));
+    auto other_user = well_behaved(man);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(error_of([&] { other_user.status(); }).second, "");
+}
+
+// The bus keeps as many calls of one client as it likes, and takes nobody else's then, so that they
+// come in thousands here.
+TEST_F(Abuse, FloodsWithCallsThatWantNoAnswer) {
+    const auto flooding = client(nobody);
+    auto call = status();
+    call.answered = false;
+    const Meanwhile flood([&] {
+        flooding.send(repeated(call, 1000) + repeated(status(), 1));
+        EXPECT_TRUE(flooding.wait());
+        flooding.receive();
+    });
+    serve(1000);
+    EXPECT_TRUE(lab::comes_true([&] {
+        serve(1);
+        return flood.times() >= 10;
+    }));
+}
+
+TEST_F(Abuse, OpensFiveHundredConnections) {
+    std::vector<lab::BusSocket> all;
+    const auto calls = lab::marshalled(status()) + lab::marshalled(reserve("192.168.2.2", 1));
+    for (int i = 0; i < 250; ++i) {
+        for (const auto user : {nobody, man}) {
+            all.push_back(client(user));
+            ASSERT_TRUE(all.back().send(calls));
+        }
+        serve(1);
+    }
+    for (const auto& each : all) EXPECT_TRUE(each.wait());
+    serve();
+}
+
+// The bus would take nothing from the service any more at 127 MiB.
+TEST_F(Abuse, NeverReadsItsAnswers) {
+    std::vector<dbus::RequestRow> rows;
+    for (std::uint16_t port = 10'000; port < 10'500; ++port) {
+        rows.emplace_back("192.168.2.2", "udp", port, port, "", std::string(128, 'x'));
+    }
+    bystander->reserve_many(rows);
+    BusStatistics bus(porthole.bus());
+    const std::array deaf{client(nobody), client(man)};
+    const auto call_and_do_not_read = [&] {
+        for (const auto& each : deaf) each.send(repeated(list(), 20));
+        serve(1);
+    };
+    EXPECT_TRUE(lab::comes_true([&] {
+        call_and_do_not_read();
+        return bus.unread_of_service() > limits::unread_bytes;
+    }));
+    std::size_t most_unread = 0;
+    for (int i = 0; i < 1000; ++i) {
+        call_and_do_not_read();
+        most_unread = std::max(most_unread, bus.unread_of_service());
+    }
+    RecordProperty("most-unread-kib", static_cast<int>(most_unread >> 10U));
+    EXPECT_LT(most_unread, 2 * limits::unread_bytes);
+    // Who reads is answered, but is not told the rows of a change.
+    auto reading = well_behaved(nobody);
+    EXPECT_EQ(std::get<0>(reading.list()).size(), 500U);
+    const auto listening = client(games);
+    listening.send(repeated(subscribe(), 1));
+    std::string heard;
+    EXPECT_TRUE(lab::comes_true([&] {
+        serve(1);
+        heard += listening.receive();
+        return heard.find("Reset") != std::string::npos;
+    }));
+    EXPECT_THAT(heard, testing::Not(HasSubstr("192.168.2.3")));
+    release_all();
+}
+
+TEST_F(Abuse, DiesInMidCall) {
+    const auto call = lab::marshalled(reserve("192.168.2.2", 51820));
+    lab::Marshalled settle;
+    settle.text("192.168.2.2").text("udp").number(51821, 2).array(8, [&] {
+        settle.align(8).text("settle").signature("b").number(1, 4);
+    });
+    auto waiting = reserve("192.168.2.2", 51821);
+    waiting.body = settle.bytes();
+    for (int i = 0; i < 200; ++i) {
+        const auto half = client(games, PortholeGroup::id);
+        half.send(std::string_view(call).substr(0, call.size() / 2));
+        const auto whole = client(games, PortholeGroup::id);
+        whole.send(lab::marshalled(waiting));
+        serve(1);
+    }
+    EXPECT_LE(std::get<1>(bystander->list()), 1U);
+    release_all();
+}
+
+TEST_F(Abuse, SendsMalformedBodies) {
+    auto other_types = reserve("192.168.2.2", 51820);
+    other_types.signature = "u";
+    other_types.body = lab::Marshalled().number(7, 4).bytes();
+    auto too_short = reserve("192.168.2.2", 51820);
+    too_short.body.resize(5);
+    auto no_text = reserve("192.168.2.2", 51820);
+    no_text.body.replace(4, 3, "\xff\xfe\x01");
+    auto too_long = reserve(std::string(limits::text_bytes + 1, 'x'), 51820);
+    const std::vector<std::pair<lab::RawCall, const char*>> calls{
+        {other_types, invalid_arguments},
+        {too_long, limit_exceeded},
+        {reserve_with_options(limits::keys + 1), limit_exceeded},
+        {reserve_with_depth(30), limit_exceeded},
+        {reserve_many("192.168.2.2", limits::rows + 1), limit_exceeded},
+        {too_short, ""},
+        {no_text, ""},
+    };
+    for (int round = 0; round < 10; ++round) {
+        for (const auto& [call, error] : calls) {
+            const auto sending = client(games, PortholeGroup::id);
+            sending.send(repeated(call, 1));
+            ASSERT_TRUE(sending.wait());
+            if (*error == '\0') {
+                EXPECT_TRUE(sending.is_closed()) << "by the bus, which looks at them as well";
+            } else {
+                EXPECT_THAT(sending.receive(), HasSubstr(error));
+            }
+            serve(5);
+        }
+    }
+    EXPECT_EQ(std::get<1>(bystander->list()), 0U);
+}
+
+TEST_F(Abuse, HoldsACheckpoint) {
+    auto holder = well_behaved(games, PortholeGroup::id);
+    const auto held = checkpoint_of(holder);
+    const auto extending = client(games, PortholeGroup::id);
+    const auto forever = lab::Marshalled().number(held, 8).number(24 * 60 * 60, 4);
+    const Meanwhile extension([&] {
+        extending.send(repeated(manager_call("Extend", "tu", forever), 1));
+        EXPECT_TRUE(extending.wait());
+        extending.receive();
+    });
+    serve(500);
+    const auto [error, message] = error_of([&] { checkpoint_of(*bystander); });
+    EXPECT_EQ(error, busy);
+    EXPECT_EQ(active_checkpoint_of(*bystander), held);
+    // Who may change things can end it.
+    bystander->proxy().callMethod("Commit").onInterface(manager).withArguments(held);
+    const auto own = checkpoint_of(*bystander);
+    EXPECT_EQ(error_of([&] {
+                  holder.proxy().callMethod("Commit").onInterface(manager).withArguments(held);
+              }).first,
+              no_such_checkpoint);
+    bystander->proxy().callMethod("Commit").onInterface(manager).withArguments(own);
+}
+
+TEST_F(Abuse, SubscribesAndStalls) {
+    BusStatistics bus(porthole.bus());
+    std::vector<lab::BusSocket> stalled;
+    for (int i = 0; i < 100; ++i) {
+        stalled.push_back(client(nobody));
+        ASSERT_TRUE(stalled.back().send(repeated(subscribe(), 1)));
+        ASSERT_TRUE(stalled.back().wait());
+    }
+    const auto before = bus.unread_of_service();
+    EXPECT_TRUE(lab::comes_true([&] {
+        serve(1);
+        return bus.unread_of_service() > before;
+    }));
+    serve(3000);
+    EXPECT_LT(bus.unread_of_service(), limits::unread_bytes);
+}
+
+TEST_F(Abuse, AsksForAuthorizationAndDisappears) {
+    if (!lab::Polkit::is_there()) GTEST_SKIP() << "polkit is not installed";
+    lab::Polkit polkit(sites.gateway_a, porthole.bus(), "");
+    serve(1);
+    polkit.process().signal(SIGSTOP);
+    auto small = reserve("192.168.2.2", 51820);
+    auto batch = reserve_many("192.168.2.2", large / 10);
+    small.interactive = batch.interactive = true;
+    for (int i = 0; i < 100; ++i) {
+        const auto vanishing = client(i % 2 == 0 ? nobody : man);
+        ASSERT_TRUE(vanishing.send(repeated(batch, 1) + repeated(small, 20)));
+        ASSERT_TRUE(vanishing.wait()) << "more than may wait are refused";
+        EXPECT_THAT(vanishing.receive(),
+                    testing::AnyOf(HasSubstr(limit_exceeded), HasSubstr(access_denied)));
+        serve(1);
+    }
+    serve();
+    polkit.process().signal(SIGCONT);
+    EXPECT_EQ(std::get<1>(bystander->list()), 0U);
+}
+
+}  // namespace
+}  // namespace porthole
