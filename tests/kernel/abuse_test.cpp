@@ -218,6 +218,34 @@ TEST_F(Abuse, DiesInMidCall) {
     release_all();
 }
 
+// Large batches are the one thing that others wait for: as long as one takes. Who sends many of
+// them at once fills the 127 MiB that the bus keeps for the service, so that it takes none of
+// others'.
+TEST_F(Abuse, SendsLargeBatches) {
+    patience = 20s;
+    const auto batch = reserve_many("192.168.2.2", large);
+    for (const auto group : {gid_t{nobody}, PortholeGroup::id}) {
+        const auto sending = client(games, group);
+        std::string answers;
+        const Meanwhile loop([&] {
+            sending.send(repeated(batch, 1));
+            EXPECT_TRUE(sending.wait(lab::Duration(60'000)));
+            answers += sending.receive();
+        });
+        EXPECT_TRUE(lab::comes_true([&] {
+            serve(1);
+            return loop.times() >= 20;
+        }));
+    }
+    const auto sending = client(games, PortholeGroup::id);
+    sending.send(repeated(batch, 2));
+    EXPECT_TRUE(lab::comes_true([&] {
+        return sending.wait(lab::Duration(60'000)) &&
+               sending.receive().find(limit_exceeded) != std::string::npos;
+    }));
+    release_all();
+}
+
 TEST_F(Abuse, SendsMalformedBodies) {
     auto other_types = reserve("192.168.2.2", 51820);
     other_types.signature = "u";
@@ -250,6 +278,36 @@ TEST_F(Abuse, SendsMalformedBodies) {
         }
     }
     EXPECT_EQ(std::get<1>(bystander->list()), 0U);
+}
+
+TEST_F(Abuse, GuessesIds) {
+    const auto row = bystander->reserve("192.168.2.2", "udp", 51820);
+    const auto checkpoint = checkpoint_of(*bystander);
+    const auto guessing = client(nobody);
+    std::uint64_t id = 0;
+    std::atomic<int> denied = 0;
+    {
+        const Meanwhile guesses([&] {
+            ++id;
+            const auto guess = lab::Marshalled().number(id, 8);
+            guessing.send(repeated(release({&id, 1}), 1) +
+                          repeated(manager_call("Commit", "t", guess), 1) +
+                          repeated(manager_call("Rollback", "t", guess), 1));
+            EXPECT_TRUE(guessing.wait());
+            if (guessing.receive().find(access_denied) != std::string::npos) ++denied;
+        });
+        serve(500);
+        EXPECT_TRUE(lab::comes_true([&] {
+            serve(1);
+            return guesses.times() > 500;
+        }));
+    }
+    EXPECT_GT(id, std::max(row.get<0>(), checkpoint));
+    EXPECT_GT(denied, 0);
+    EXPECT_EQ(std::get<1>(bystander->list()), 1U);
+    EXPECT_EQ(active_checkpoint_of(*bystander), checkpoint);
+    bystander->proxy().callMethod("Commit").onInterface(manager).withArguments(checkpoint);
+    release_all();
 }
 
 TEST_F(Abuse, HoldsACheckpoint) {
