@@ -55,6 +55,11 @@ void Clients::identify(const std::string& client, Known known) {
         });
 }
 
+std::optional<Credentials> Clients::find(const std::string& client) const {
+    const auto known = clients_.find(client);
+    return known != clients_.end() ? known->second.credentials : std::nullopt;
+}
+
 void Clients::answer(const std::string& name, const sdbus::Error* error, const Dictionary& answer) {
     const auto asked = clients_.find(name);
     if (asked == clients_.end()) return;  // it has left meanwhile

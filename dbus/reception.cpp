@@ -12,6 +12,7 @@
 #include "dbus/errors.hpp"
 #include "dbus/limits.hpp"
 #include "dbus/message.hpp"
+#include "types/error.hpp"
 
 namespace porthole::dbus {
 namespace {
@@ -101,6 +102,12 @@ void Reception::read(const std::string& client, Admission::Call call) {
 
 void Reception::change(const std::string& client, Question question, Admission::Call call) {
     authorization_.admission().change(client, question, std::move(call), bytes_);
+}
+
+uid_t Reception::user_of(const std::string& client) const {
+    const auto known = clients_.find(client);
+    if (!known) throw Refused(Refusal::access_denied, "the bus does not say who you are");
+    return known->user;
 }
 
 bool Reception::is_held_up() const {

@@ -144,6 +144,11 @@ class Service::Adaptor final
         getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Diagnostics", {"Wans"});
     }
 
+    void announce_enabled() {
+        if (std::exchange(enabled_, gateway_.enabled()) == gateway_.enabled()) return;
+        getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Manager", {"Enabled"});
+    }
+
     void announce_checkpoints() {
         if (std::exchange(checkpoint_version_, checkpoints_.version()) == checkpoints_.version()) {
             return;
@@ -183,8 +188,9 @@ class Service::Adaptor final
   private:
     void Reserve(sdbus::Result<Row>&& result, std::string host, std::string protocol,
                  std::uint16_t internal_port, Dictionary options) override {
-        change_and_settle(std::move(result), [=, this] {
-            const auto call = parse_reserve(host, protocol, internal_port, options);
+        change_and_settle(std::move(result), [=, this, client = client()] {
+            auto call = parse_reserve(host, protocol, internal_port, options);
+            call.request.user = reception_.user_of(client);
             const auto row = gateway_.reserve(call.request, call.if_generation);
             return Settled(call.settle,
                            [this, row] { return to_row(newest(row), surroundings()); });
@@ -193,8 +199,11 @@ class Service::Adaptor final
 
     void ReserveMany(sdbus::Result<std::vector<ReservedRow>>&& result, std::vector<RequestRow> rows,
                      Dictionary options) override {
-        change_and_settle(std::move(result), [this, rows = std::move(rows), options] {
-            const auto call = parse_reserve_many(rows, options);
+        change_and_settle(std::move(result), [this, client = client(), rows = std::move(rows),
+                                              options] {
+            auto call = parse_reserve_many(rows, options);
+            const auto user = reception_.user_of(client);
+            for (auto& request : call.requests) request.user = user;
             std::vector<ReservedRow> reserved;
             reserved.reserve(call.requests.size());
             for (const auto& [id, port] :
@@ -360,9 +369,7 @@ class Service::Adaptor final
     void SetEnabled(sdbus::Result<>&& result, bool enabled, Dictionary options) override {
         change(std::move(result), [=, this] {
             parse_no_options(options);
-            if (enabled == gateway_.enabled()) return std::tuple();
             gateway_.set_enabled(enabled);
-            getObject().emitPropertiesChangedSignal("org.porthole.Gateway1.Manager", {"Enabled"});
             return std::tuple();
         });
     }
@@ -533,6 +540,7 @@ class Service::Adaptor final
     std::deque<Waiting> waiting_;  ///< oldest order first
     std::uint64_t perimeter_version_ = gateway_.perimeter_version();
     std::uint64_t checkpoint_version_ = checkpoints_.version();
+    bool enabled_ = gateway_.enabled();
     std::vector<PerimeterInterface> wans_ = wans_now();  ///< as they were announced
 };
 
@@ -574,6 +582,7 @@ Interest Service::prepare() {
         adaptor_->answer_settled();
         announce_changes();
         adaptor_->announce_wans();
+        adaptor_->announce_enabled();
         adaptor_->announce_checkpoints();
         announce_hosts();
         const auto next_peer_announcement = adaptor_->announce_peers();

@@ -46,7 +46,8 @@ Checkpoint Checkpoints::start(seconds length) {
         throw Refused(Refusal::busy, "there is checkpoint " + std::to_string(number(active_->id)) +
                                          " already: commit it or roll it back first");
     }
-    Checkpoint checkpoint{.expires = clock_() + length, .length = length};
+    Checkpoint checkpoint{
+        .expires = clock_() + length, .length = length, .enabled = gateway_.enabled()};
     auto transaction = gateway_.store().begin();
     checkpoint.id = transaction.keep(checkpoint.expires, length);
     transaction.commit();
@@ -118,6 +119,7 @@ void Checkpoints::go_back(CheckpointEnd how) {
         how_ = how;
     }
     for (const auto& lost : gateway_.restore(gateway_.store().kept_reservations())) log_lost(lost);
+    gateway_.set_enabled(active_->enabled);
     restore_tunnels();
     end(how_);
 }

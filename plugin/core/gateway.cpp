@@ -8,7 +8,6 @@
 
 #include "core/desired_firewall.hpp"
 #include "core/log.hpp"
-#include "types/limits.hpp"
 #include "types/sorted.hpp"
 
 namespace porthole {
@@ -37,13 +36,6 @@ bool is_stored(const ReservationDifference& change) {
         before.nat66_place = after.nat66_place;
         return before == after;
     });
-}
-
-// What the file asks for, and claims, are limited otherwise.
-void require_room(const Reservations& rows, const ReservationDifference& change) {
-    if (change.after.size() <= change.before.size()) return;
-    require_at_most(rows.size() + change.after.size() - change.before.size(), most_reservations,
-                    "reservations");
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -96,7 +88,7 @@ Reservation Gateway::reserve(const ReserveRequest& request, IfGeneration if_gene
     require_lan_host(perimeter_, request.internal.host);
     require_wan_address(request.external_address, reservations_.find(request.internal));
     const auto change = reservations_.reserve(request, Origin::api, clock_());
-    require_room(reservations_, change);
+    reservations_.require_room(change);
     commit(change);
     return *reservations_.find(request.internal);
 }
@@ -118,7 +110,7 @@ std::vector<std::pair<ReservationId, Port>> Gateway::reserve_many(
     }
     std::vector<ReservationId> ids;
     const auto change = reservations_.reserve_many(requests, Origin::api, clock_(), ids);
-    require_room(reservations_, change);
+    reservations_.require_room(change);
     commit(change);
     std::vector<std::pair<ReservationId, Port>> result;
     result.reserve(ids.size());

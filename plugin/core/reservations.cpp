@@ -9,6 +9,7 @@
 
 #include "placement.hpp"
 #include "plan.hpp"
+#include "types/limits.hpp"
 #include "types/sorted.hpp"
 
 namespace porthole {
@@ -188,6 +189,7 @@ ReservationId reserve_in(Plan& plan, const ReserveRequest& request, Origin origi
             request.filtering.value_or(renewed != nullptr ? renewed->filtering : default_filtering),
         .origin = origin,
         .state = moved ? ReservationState::settling : former->state,
+        .user = request.user,
         .external_address = outside.address,
         .comment = request.comment.value_or(renewed != nullptr ? renewed->comment : Comment()),
         .expires = expiry(request.lifetime, now),
@@ -610,12 +612,28 @@ bool Reservations::add(const Reservation& row) {
     set_owner(row, id);
     pinholes_ += pinholes_of(row);
     if (is_ipv6(row.internal)) ipv6_hosts_.insert(id);
+    if (row.user != 0) ++users_[row.user];
     if (row.origin == Origin::automatic) claims_.insert(claims_.end(), id);
     if (!row.nat66 && translates_ipv6(row.internal.host)) crowded_out_.insert(id);
     for (const auto& place : located(row)) by_address_.emplace(place, id);
     if (known_by_mac(row.internal)) followers_.insert(id);
     next_id_ = std::max(next_id_, ReservationId{number(id) + 1});
     return is_new;
+}
+
+void Reservations::require_room(const ReservationDifference& change) const {
+    std::map<std::uint32_t, std::size_t> come;
+    std::map<std::uint32_t, std::size_t> gone;
+    for (const auto& row : change.after) ++come[row.user];
+    for (const auto& row : change.before) ++gone[row.user];
+    for (const auto& [user, count] : come) {
+        if (user == 0 || count <= gone[user]) continue;
+        require_at_most(count_of(user) + count - gone[user], most_reservations_of_a_user,
+                        "reservations of user " + std::to_string(user));
+    }
+    if (change.after.size() <= change.before.size()) return;
+    require_at_most(size() + change.after.size() - change.before.size(), most_reservations,
+                    "reservations");
 }
 
 void Reservations::apply(const ReservationDifference& difference) {
@@ -627,11 +645,17 @@ void Reservations::apply(const ReservationDifference& difference) {
         set_owner(row, nobody);
         pinholes_ -= pinholes_of(row);
         ipv6_hosts_.erase(row.id);
+        if (row.user != 0 && --users_.at(row.user) == 0) users_.erase(row.user);
         claims_.erase(row.id);
         crowded_out_.erase(row.id);
         rows_.erase(row.id);
     }
     for (const auto& row : difference.after) add(row);
+}
+
+std::size_t Reservations::count_of(std::uint32_t user) const {
+    const auto found = users_.find(user);
+    return found == users_.end() ? 0 : found->second;
 }
 
 const Reservation* Reservations::find(ReservationId id) const {

@@ -51,6 +51,9 @@ constexpr std::array migrations{
     "CREATE TABLE kept_reservation AS SELECT * FROM reservation WHERE false;",
     StoredTunnels::kept_schema,
     "ALTER TABLE counter ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;",
+    "ALTER TABLE reservation ADD COLUMN user INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE kept_reservation ADD COLUMN user INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE checkpoint ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;",
 };
 
 Port stored_port(std::int64_t value) {
@@ -91,7 +94,7 @@ class Store::Database {
         begin_.emplace(handle_.get(), "BEGIN IMMEDIATE");
         commit_.emplace(handle_.get(), "COMMIT");
         insert_.emplace(handle_.get(),
-                        "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                        "INSERT INTO reservation VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
         remove_.emplace(handle_.get(), "DELETE FROM reservation WHERE id = ?");
         count_.emplace(handle_.get(),
                        "UPDATE counter SET generation = ?, next_id = max(next_id, ?)");
@@ -139,6 +142,7 @@ class Store::Database {
                 .filtering = stored<Filtering>("filtering", select.text(5)),
                 .origin = stored<Origin>("origin", select.text(6)),
                 .state = ReservationState::settling,  // Reservations knows better
+                .user = static_cast<std::uint32_t>(select.integer(14)),
                 .mac = stored_if_any<MacAddress>("mac", select.text(10)),
                 .address = stored_if_any<Address>("address", select.text(11)),
                 .external_address =
@@ -153,10 +157,11 @@ class Store::Database {
     }
 
     std::optional<Checkpoint> load_checkpoint() {
-        Statement select(handle_.get(), "SELECT id, expires, length FROM checkpoint");
+        Statement select(handle_.get(), "SELECT id, expires, length, enabled FROM checkpoint");
         if (!select.step()) return std::nullopt;
         return Checkpoint{CheckpointId{static_cast<std::uint64_t>(select.integer(0))},
-                          select.time(1), std::chrono::seconds(select.integer(2))};
+                          select.time(1), std::chrono::seconds(select.integer(2)),
+                          select.integer(3) != 0};
     }
 
     [[nodiscard]] StoredTunnels tunnels() { return {handle_.get(), vault_}; }
@@ -179,11 +184,14 @@ class Store::Database {
             .bind(12, row.address.get())
             .bind(13, row.ipv6_addresses)
             .bind(14, row.external_address.fixed())
+            .bind(15, std::int64_t{row.user})
             .run();
     }
     void remove(ReservationId id) { remove_->bind(1, static_cast<std::int64_t>(number(id))).run(); }
     CheckpointId keep(Time expires, std::chrono::seconds length) {
-        Statement(handle_.get(), "INSERT INTO checkpoint (expires, length) VALUES (?,?)")
+        Statement(handle_.get(),
+                  "INSERT INTO checkpoint (expires, length, enabled)"
+                  " SELECT ?, ?, enabled FROM counter")
             .bind(1, expires)
             .bind(2, std::int64_t{length.count()})
             .run();

@@ -69,6 +69,17 @@ TEST_F(SwitchTest, TakesAllRulesOutAndPutsThemBack) {
     EXPECT_TRUE(ctl({"status"})["enabled"]);
 }
 
+TEST_F(SwitchTest, IsUndoneWithACheckpoint) {
+    ctl({"reserve", a1, "udp", "1000"});
+    const auto table = lab::table_of(sites.gateway_a);
+    const auto checkpoint = ctl({"checkpoint", "start", "600"})["checkpoint"].dump();
+    ctl({"off"});
+    ASSERT_EQ(ruleset(), before);
+    ctl({"checkpoint", "rollback", checkpoint});
+    EXPECT_EQ(lab::table_of(sites.gateway_a), table);
+    EXPECT_TRUE(ctl({"status"})["enabled"]);
+}
+
 // What began elsewhere while it was off is moved.
 TEST_F(SwitchTest, SettlesFlowsWhenItIsOnAgain) {
     const lab::UdpSocket host(sites.a1, 1000);

@@ -126,6 +126,27 @@ TEST_F(CheckpointsTest, AreGoneBackToUnlessSomebodyCommits) {
     expect_as_before(committed, their_tunnels);
 }
 
+TEST_F(CheckpointsTest, AreWhetherTheRulesWereInForce) {
+    for (const bool before : {true, false}) {
+        gateway_->set_enabled(before);
+        checkpoints_->start(60s);
+        gateway_->set_enabled(!before);
+        reserve({.internal = endpoint("192.168.2.2", 1000)});
+        restart_all();
+        pass(60s);
+        checkpoints_->expire();
+        EXPECT_EQ(gateway_->enabled(), before);
+        EXPECT_THAT(gateway_->reservations().rows(), IsEmpty());
+        expect_the_kernel_has_what_it_should();
+        restart_all();
+        EXPECT_EQ(gateway_->enabled(), before);
+    }
+    checkpoints_->start(60s);
+    gateway_->set_enabled(true);
+    checkpoints_->commit(checkpoints_->active()->id);
+    EXPECT_TRUE(gateway_->enabled());
+}
+
 TEST_F(CheckpointsTest, LastLongerIfSomebodySaysSo) {
     const auto id = checkpoints_->start(10s).id;
     reserve({.internal = endpoint("192.168.2.2", 1000)});

@@ -10,6 +10,7 @@
 
 #include "core/reservations.hpp"
 #include "core_support.hpp"
+#include "types/limits.hpp"
 
 namespace porthole {
 namespace {
@@ -62,6 +63,43 @@ TEST_F(ReservationsTest, GiveAHostItsOwnPortWithDefaults) {
     EXPECT_EQ(*all_.find(anna), expected);
     EXPECT_EQ(*all_.find(Protocol::udp, port(51820)), expected);
     EXPECT_EQ(all_.find(Protocol::tcp, port(51820)), nullptr);
+}
+
+TEST_F(ReservationsTest, CountWhatTheClientsOfAUserAskFor) {
+    constexpr std::uint32_t user = 1000;
+    constexpr std::uint32_t other = 1001;
+    const auto request = [](std::size_t number, std::uint32_t who) {
+        const auto protocol = number % 2 == 0 ? Protocol::udp : Protocol::tcp;
+        return ReserveRequest{.internal = endpoint("192.168.2.2", number / 2 + 1, protocol),
+                              .user = who};
+    };
+    constexpr std::size_t most = most_reservations_of_a_user;
+    std::vector<ReserveRequest> requests;
+    for (std::size_t i = 0; i < most; ++i) requests.push_back(request(i, user));
+    std::vector<ReservationId> ids;
+    const auto all_of_them = all_.reserve_many(requests, Origin::api, now, ids);
+    all_.require_room(all_of_them);
+    all_.apply(all_of_them);
+    const auto require_room = [&](const ReserveRequest& wanted) {
+        all_.require_room(all_.reserve(wanted, Origin::api, now));
+    };
+    EXPECT_THAT([&] { require_room(request(most, user)); },
+                is_refused(Refusal::limit_exceeded, "32769 reservations of user 1000 would be too "
+                                                    "many: at most 32768 are possible"));
+    require_room(request(0, user));
+    require_room(request(most, other));
+    require_room(request(most, 0));
+
+    // Who asks again for somebody else's has it from then on.
+    reserve(request(0, other));
+    EXPECT_EQ(all_.count_of(other), 1U);
+    EXPECT_EQ(all_.count_of(user), most - 1);
+    reserve(request(most, user));
+    EXPECT_THAT([&] { require_room(request(0, user)); },
+                is_refused(Refusal::limit_exceeded, "32769 reservations of user 1000"));
+    all_.apply(all_.release(ids));
+    EXPECT_EQ(all_.count_of(user), 1U);
+    EXPECT_EQ(all_.count_of(other), 0U);
 }
 
 TEST_F(ReservationsTest, GiveWhatARequestAsksFor) {

@@ -127,6 +127,7 @@ TEST_F(StoreTest, KeepsEveryFieldOfEveryRow) {
          .filtering = Filtering::endpoint_independent,
          .origin = Origin::configured,
          .state = ReservationState::settling,
+         .user = 4'294'967'294,
          .comment = comment("Größe '); DROP TABLE x; --"),
          .last_seen = now},
         {.id = ReservationId{4},
@@ -251,7 +252,7 @@ TEST_F(StoreTest, RefusesANewerSchemaAndLeavesItsFilesAlone) {
         EXPECT_THAT([&] { Store::open(state); },
                     ThrowsMessage<StorageFailure>(AllOf(
                         HasSubstr(file.string()),
-                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 11"))));
+                        HasSubstr("schema version 99 is of a newer Porthole; this one knows 12"))));
         EXPECT_TRUE(read_file(file) == bytes);
         EXPECT_TRUE(read_file(log) == log_bytes);
     }
@@ -272,7 +273,8 @@ TEST_F(StoreTest, TakesTunnelsOfAnOlderSchemaForTheApis) {
         sqlite3_exec(database,
                      "DROP TABLE checkpoint; DROP TABLE kept_reservation; DROP TABLE kept_tunnel;"
                      "DROP TABLE kept_peer; ALTER TABLE tunnel DROP COLUMN origin;"
-                     "ALTER TABLE counter DROP COLUMN enabled; PRAGMA user_version = 7",
+                     "ALTER TABLE counter DROP COLUMN enabled;"
+                     "ALTER TABLE reservation DROP COLUMN user; PRAGMA user_version = 7",
                      nullptr, nullptr, nullptr),
         SQLITE_OK)
         << sqlite3_errmsg(database);

@@ -51,6 +51,8 @@ class Clients {
     /// `known` is called at once if that is known already, later otherwise; never if the client
     /// leaves before.
     void identify(const std::string& client, Known known);
+    /// What is known of it.
+    [[nodiscard]] std::optional<Credentials> find(const std::string& client) const;
 
   private:
     struct Client {

@@ -32,6 +32,8 @@ class Reception {
     /// As those of Admission, for the call that is being handled.
     void read(const std::string& client, Admission::Call call);
     void change(const std::string& client, Question question, Admission::Call call);
+    /// Whose a client is that may do what it has asked for.
+    [[nodiscard]] uid_t user_of(const std::string& client) const;
 
     /// To be called after each message: what takes long is paid for.
     void handled();

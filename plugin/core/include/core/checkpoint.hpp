@@ -18,6 +18,7 @@ struct Checkpoint {
     CheckpointId id{};
     Time expires = never;            ///< by the wall clock; the epoch: it is being gone back to
     std::chrono::seconds length{0};  ///< how long it was to be when that was said last
+    bool enabled = true;             ///< whether the rules were in force
     bool operator==(const Checkpoint&) const = default;
 };
 

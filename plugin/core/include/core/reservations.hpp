@@ -42,6 +42,7 @@ struct ReserveRequest {
     std::optional<Filtering> filtering = std::nullopt;
     std::optional<std::chrono::seconds> lifetime = std::nullopt;
     std::optional<Comment> comment = std::nullopt;
+    std::uint32_t user = 0;  ///< who asks: a user id
 };
 
 /// A change of an existing reservation. What has no value stays.
@@ -148,6 +149,9 @@ class Reservations {
     /// without an address waits. Claims for an address make way, other rows do not.
     [[nodiscard]] ReservationDifference follow() const;
 
+    /// Throws Refused (`limit_exceeded`) for a change by request that leads to more than there may
+    /// be: see types/limits.hpp. What the file asks for, and claims, are limited otherwise.
+    void require_room(const ReservationDifference& change) const;
     void apply(const ReservationDifference& difference);
     /// The owner of this endpoint, if there is one, was seen at `now`.
     void saw(const Endpoint& from, Time now);
@@ -232,6 +236,8 @@ class Reservations {
     /// Ordered by id.
     [[nodiscard]] const std::map<ReservationId, Reservation>& rows() const { return rows_; }
     [[nodiscard]] std::size_t size() const { return rows_.size(); }
+    /// How many were asked for by a user's clients; 0 for root's, which are not counted.
+    [[nodiscard]] std::size_t count_of(std::uint32_t user) const;
     /// The rows of hosts that are known by their MAC addresses, and by IPv6 addresses.
     [[nodiscard]] const std::set<ReservationId>& followers() const { return followers_; }
     [[nodiscard]] const std::set<ReservationId>& ipv6_hosts() const { return ipv6_hosts_; }
@@ -264,6 +270,7 @@ class Reservations {
     std::set<const Reservation*, ByInternal> by_internal_;  // they point into rows_
     std::set<std::pair<Time, ReservationId>> by_expiry_;
     std::set<ReservationId> claims_;
+    std::map<std::uint32_t, std::size_t> users_;  // how many rows each has
     std::size_t pinholes_ = 0;
     std::set<ReservationId> followers_;             // rows of MAC addresses
     std::set<ReservationId> ipv6_hosts_;            // rows of IPv6 addresses

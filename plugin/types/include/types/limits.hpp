@@ -13,6 +13,8 @@ namespace porthole {
 /// Of all origins: clients get none beyond these. Ports are no limit where IPv6 hosts have all of
 /// them at each address.
 constexpr std::size_t most_reservations = 65'536;
+/// Asked for by the clients of a user who is not root.
+constexpr std::size_t most_reservations_of_a_user = 32'768;
 
 constexpr std::size_t most_tunnels = 256;
 constexpr std::size_t most_peers = 16'384;         ///< of a tunnel

@@ -144,6 +144,8 @@ struct Reservation {
     /// Where it is so, of a host that is known by its MAC address: which of `ipv6_addresses` shows
     /// that port outside. Behind the last: none.
     std::uint8_t nat66_place = 0;
+    /// Whose client asked for it last: a user id. Root's and the file's are not counted.
+    std::uint32_t user = 0;
     // Here they fit in without a gap: many rows are kept.
     /// Of the host that an automatic reservation was made for; nothing for others.
     std::optional<MacAddress> mac = std::nullopt;
