@@ -14,6 +14,7 @@ namespace {
 
 constexpr auto service_name = "org.porthole.Gateway1";
 constexpr auto object_path = "/org/porthole/Gateway1";
+constexpr auto limit_exceeded = "org.porthole.Gateway1.Error.LimitExceeded";
 constexpr std::uint32_t page_rows = 500;
 
 std::unique_ptr<sdbus::IConnection> connect() {
@@ -94,11 +95,21 @@ std::pair<std::vector<Row>, std::uint64_t> Service::list(const Dictionary& query
 // Nothing if there was a change between two pages, which then do not fit together.
 std::optional<std::pair<std::vector<Row>, std::uint64_t>> Service::list_once(
     const Dictionary& query) {
+    // Who was answered as much as he may be is not refused before he may be answered again.
+    const auto page_at = [&](std::size_t first) {
+        constexpr int attempts = 10;
+        for (int i = 1;; ++i) {
+            try {
+                return proxy_.List(query, static_cast<std::uint32_t>(first), page_rows);
+            } catch (const sdbus::Error& error) {
+                if (i == attempts || error.getName() != limit_exceeded) throw;
+            }
+        }
+    };
     std::vector<Row> rows;
     std::optional<std::uint64_t> first_generation;
     for (;;) {
-        const auto [page, total, generation] =
-            proxy_.List(query, static_cast<std::uint32_t>(rows.size()), page_rows);
+        const auto [page, total, generation] = page_at(rows.size());
         if (first_generation.value_or(generation) != generation) return std::nullopt;
         first_generation = generation;
         for (const auto& row : page) rows.push_back(to_row(row));

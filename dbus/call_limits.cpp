@@ -11,7 +11,13 @@ namespace {
 
 constexpr uid_t root = 0;
 
+constexpr double kibibyte = 1024;
+
 }  // namespace
+
+CallLimits::CallLimits(Ask ask)
+    : ask_(std::move(ask)),
+      bytes_of_strangers_(limits::bytes_per_second, limits::bytes_at_once, {}) {}
 
 bool CallLimits::is_root(const std::string& client) const {
     const auto known = clients_.find(client);
@@ -26,36 +32,48 @@ bool CallLimits::admit(const std::string& client, Time now) {
                                                      "served until one of them leaves the bus",
                                                      clients_.size()));
         }
-        const TokenBucket own(limits::calls_per_second, limits::calls_of_a_stranger, now);
-        known = clients_.emplace(client, Client{own}).first;
+        const TokenBucket calls(limits::calls_per_second, limits::calls_of_a_stranger, now);
+        known = clients_.emplace(client, Client{calls}).first;
         ask_(client);
     }
-    auto* bucket = bucket_of(known->second);
-    if (bucket == nullptr) return true;
-    if (bucket->wait(now) > TokenBucket::Seconds::zero()) return false;
-    charge(client, 1, now);
+    const auto allowance = allowance_of(known->second);
+    if (!allowance) return true;
+    if (allowance->wait(now) > TokenBucket::Seconds::zero()) return false;
+    charge(client, 1, 0, now);
     return true;
 }
 
-std::string CallLimits::refusal(const std::string& client, Time now) {
+CallLimits::Excess CallLimits::excess(const std::string& client, Time now) {
     const auto known = clients_.find(client);
-    if (known == clients_.end()) return {};
+    const auto allowance = known != clients_.end() ? allowance_of(known->second) : std::nullopt;
+    if (!allowance) return {{}, now, client};
     const auto& user = known->second.user;
-    const auto* bucket = bucket_of(known->second);
-    const auto wait = bucket != nullptr ? bucket->wait(now) : TokenBucket::Seconds::zero();
-    return fmt::format(
-        "{} may make {} calls a second, and {} at once, of which one that takes long counts as "
-        "several; the next one is taken in {} ms",
-        user ? fmt::format("user {}", *user) : "a client", limits::calls_per_second,
-        user ? limits::calls_at_once : limits::calls_of_a_stranger,
-        std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+    const auto until = now + std::chrono::ceil<Time::duration>(allowance->wait(now));
+    const auto whose = user ? fmt::format("user {}", *user) : client;
+    if (allowance->bytes.wait(now) > allowance->calls.wait(now)) {
+        return {fmt::format("{} may be answered {} KiB a second, and {} KiB at once",
+                            user ? whose : "all clients that are not known yet",
+                            limits::bytes_per_second / kibibyte, limits::bytes_at_once / kibibyte),
+                until, whose};
+    }
+    return {
+        fmt::format("{} may make {} calls a second, and {} at once, of which one that takes long "
+                    "counts as several",
+                    user ? whose : "a client", limits::calls_per_second,
+                    user ? limits::calls_at_once : limits::calls_of_a_stranger),
+        until, whose};
 }
 
-void CallLimits::charge(const std::string& client, double calls, Time now) {
+void CallLimits::charge(const std::string& client, double calls, double bytes, Time now) {
     const auto known = clients_.find(client);
     if (known == clients_.end()) return;  // it has left meanwhile
-    if (auto* bucket = bucket_of(known->second)) bucket->take(calls, now);
-    if (!known->second.user) known->second.used += calls;
+    if (const auto allowance = allowance_of(known->second)) {
+        allowance->calls.take(calls, now);
+        allowance->bytes.take(bytes, now);
+    }
+    if (known->second.user) return;
+    known->second.used_calls += calls;
+    known->second.used_bytes += bytes;
 }
 
 void CallLimits::identify(const std::string& client, uid_t user, Time now) {
@@ -64,10 +82,12 @@ void CallLimits::identify(const std::string& client, uid_t user, Time now) {
     known->second.user = user;
     if (user == root) return;
     if (!users_.contains(user)) forget_users(now);
-    const TokenBucket full(limits::calls_per_second, limits::calls_at_once, now);
-    auto& owner = users_.try_emplace(user, User{full}).first->second;
+    const User full{{limits::calls_per_second, limits::calls_at_once, now},
+                    {limits::bytes_per_second, limits::bytes_at_once, now}};
+    auto& owner = users_.try_emplace(user, full).first->second;
     ++owner.clients;
-    owner.bucket.take(known->second.used, now);
+    owner.calls.take(known->second.used_calls, now);
+    owner.bytes.take(known->second.used_bytes, now);
 }
 
 void CallLimits::forget(const std::string& client) {
@@ -77,16 +97,18 @@ void CallLimits::forget(const std::string& client) {
     if (user != users_.end()) --user->second.clients;
 }
 
-TokenBucket* CallLimits::bucket_of(Client& client) {
-    if (!client.user) return &client.own;
+std::optional<CallLimits::Allowance> CallLimits::allowance_of(Client& client) {
+    if (!client.user) return Allowance{client.calls, bytes_of_strangers_};
     const auto user = users_.find(*client.user);
-    return user != users_.end() ? &user->second.bucket : nullptr;
+    if (user == users_.end()) return std::nullopt;
+    return Allowance{user->second.calls, user->second.bytes};
 }
 
 // Who comes back then is as good as new.
 void CallLimits::forget_users(Time now) {
     std::erase_if(users_, [now](const auto& each) {
-        return each.second.clients == 0 && each.second.bucket.is_full(now);
+        const auto& [calls, bytes, clients] = each.second;
+        return clients == 0 && calls.is_full(now) && bytes.is_full(now);
     });
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "dbus/reception.hpp"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sdbus-c++/Error.h>
+#include <sys/ioctl.h>
 #include <systemd/sd-bus.h>
 
 #include "dbus/call_size.hpp"
@@ -18,8 +21,6 @@ namespace porthole::dbus {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr auto limit_exceeded = "org.porthole.Gateway1.Error.LimitExceeded";
 
 std::size_t most_text(sd_bus_message* call) {
     const auto* member = sd_bus_message_get_member(call);
@@ -71,13 +72,14 @@ bool Reception::let_through(sd_bus_message* call) {
         return guarded([&] {
             if (!limits_.admit(sender, now)) {
                 // Nothing is thrown: there may be very many of these.
-                if (sd_bus_message_get_expect_reply(call) > 0) {
-                    refuse(call, limit_exceeded, limits_.refusal(sender, now));
-                }
+                const auto excess = limits_.excess(sender, now);
+                late_refusals_.put(call, excess.whose, excess.message,
+                                   std::max(excess.until, now + limits::refused_after));
                 return false;
             }
             caller_ = sender;
             called_ = now;
+            untaken_before_ = untaken_bytes();
             bytes_ = size_of(call, most_text(call));
             return true;
         });
@@ -92,8 +94,16 @@ void Reception::handled() {
     const auto now = Clock::now();
     const TokenBucket::Seconds took = now - called_;
     const auto calls = took / limits::time_of_a_call;
-    if (calls > 1) limits_.charge(caller_, calls - 1, now);
+    const auto bytes = untaken_bytes() - untaken_before_ - limits::bytes_of_a_call;
+    if (calls > 1 || bytes > 0) {
+        limits_.charge(caller_, std::max(0.0, calls - 1), std::max(0, bytes), now);
+    }
     caller_.clear();
+}
+
+std::optional<TokenBucket::Time> Reception::refuse_late() {
+    late_refusals_.send(Clock::now());
+    return late_refusals_.next();
 }
 
 void Reception::read(const std::string& client, Admission::Call call) {
@@ -110,12 +120,20 @@ uid_t Reception::user_of(const std::string& client) const {
     return known->user;
 }
 
-bool Reception::is_held_up() const {
+std::optional<Stall::Time::duration> Reception::held_up() {
     std::uint64_t messages = 0;
-    if (sd_bus_get_n_queued_write(bus_, &messages) < 0) return false;
-    if (messages <= limits::unsent_messages) return false;
     pollfd socket{sd_bus_get_fd(bus_), POLLOUT, 0};
-    return poll(&socket, 1, 0) == 0;
+    if (sd_bus_get_n_queued_write(bus_, &messages) < 0 || messages <= limits::unsent_messages ||
+        poll(&socket, 1, 0) != 0) {
+        stall_.end();
+        return std::nullopt;
+    }
+    return stall_.lasts(untaken_bytes(), Clock::now());
+}
+
+int Reception::untaken_bytes() const {
+    int bytes = 0;
+    return ioctl(sd_bus_get_fd(bus_), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 void Reception::come(const std::string& name) { authorization_.come(name); }

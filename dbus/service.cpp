@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sdbus-c++/sdbus-c++.h>
+#include <systemd/sd-bus.h>
 
 #include "core/log.hpp"
 #include "core/resolution.hpp"
@@ -30,6 +31,9 @@ namespace {
 
 // What changes within this time is announced with one signal.
 constexpr auto announcement_interval = std::chrono::milliseconds(50);
+// Every answer waits for what a busy bus has not taken yet: a little at a time, then.
+constexpr auto busy_announcement_interval = std::chrono::milliseconds(10);
+constexpr std::size_t rows_for_a_busy_bus = 8;
 
 constexpr auto host_announcement_interval = std::chrono::seconds(1);
 
@@ -199,19 +203,19 @@ class Service::Adaptor final
 
     void ReserveMany(sdbus::Result<std::vector<ReservedRow>>&& result, std::vector<RequestRow> rows,
                      Dictionary options) override {
-        change_and_settle(std::move(result), [this, client = client(), rows = std::move(rows),
-                                              options] {
-            auto call = parse_reserve_many(rows, options);
-            const auto user = reception_.user_of(client);
-            for (auto& request : call.requests) request.user = user;
-            std::vector<ReservedRow> reserved;
-            reserved.reserve(call.requests.size());
-            for (const auto& [id, port] :
-                 gateway_.reserve_many(call.requests, call.if_generation)) {
-                reserved.emplace_back(number(id), port.value());
-            }
-            return Settled(call.settle, [reserved = std::move(reserved)] { return reserved; });
-        });
+        change_and_settle(
+            std::move(result), [this, client = client(), rows = std::move(rows), options] {
+                auto call = parse_reserve_many(rows, options);
+                const auto user = reception_.user_of(client);
+                for (auto& request : call.requests) request.user = user;
+                std::vector<ReservedRow> reserved;
+                reserved.reserve(call.requests.size());
+                for (const auto& [id, port] :
+                     gateway_.reserve_many(call.requests, call.if_generation)) {
+                    reserved.emplace_back(number(id), port.value());
+                }
+                return Settled(call.settle, [reserved = std::move(reserved)] { return reserved; });
+            });
     }
 
     void Change(sdbus::Result<Row>&& result, std::uint64_t id, Dictionary changes,
@@ -573,12 +577,11 @@ Interest Service::prepare() {
         bool more = true;
         int handled = 0;
         while (more && handled < messages_per_turn) {
-            if (adaptor_->reception().is_held_up()) return held_up();
+            if (const auto time = adaptor_->reception().held_up()) return held_up(*time);
             more = bus_.connection().processPendingRequest();
             adaptor_->reception().handled();
             if (more) ++handled;
         }
-        held_up_since_.reset();
         adaptor_->answer_settled();
         announce_changes();
         adaptor_->announce_wans();
@@ -586,6 +589,7 @@ Interest Service::prepare() {
         adaptor_->announce_checkpoints();
         announce_hosts();
         const auto next_peer_announcement = adaptor_->announce_peers();
+        const auto next_refusal = adaptor_->reception().refuse_late();
         for (const auto& conflict : gateway_.conflicts().take_news()) {
             const auto row = to_row(conflict);
             conflict.state == ConflictState::open ? adaptor_->emitDetected(row)
@@ -606,6 +610,7 @@ Interest Service::prepare() {
             at_most(next_host_announcement_ - Clock::now());
         }
         if (next_peer_announcement) at_most(*next_peer_announcement - Clock::now());
+        if (next_refusal) at_most(*next_refusal - Clock::now());
         if (!gateway_.journal().empty()) at_most(next_announcement_ - Clock::now());
         return interest;
     } catch (const sdbus::Error& error) {
@@ -614,12 +619,11 @@ Interest Service::prepare() {
 }
 
 // What is served now would have to be kept until the bus takes it, and so would every signal.
-Interest Service::held_up() {
-    const auto now = Clock::now();
-    const auto since = held_up_since_.value_or(now);
-    held_up_since_ = since;
-    const auto left = limits::time_to_take_a_message - (now - since);
+Interest Service::held_up(Clock::duration time) {
+    const auto left = limits::time_to_take_a_message - time;
     if (left <= Clock::duration::zero()) {
+        // Else its end would wait until the bus has taken everything.
+        sd_bus_close(bus_of(bus_.connection()));
         throw BusFailure(
             fmt::format("the system bus has taken no message for {} s, as a client of "
                         "it reads none",
@@ -640,11 +644,12 @@ void Service::announce_hosts() {
 void Service::announce_changes() {
     if (gateway_.journal().empty()) return;
     if (Clock::now() < next_announcement_) return;
-    next_announcement_ = Clock::now() + announcement_interval;
+    const bool busy = adaptor_->reception().untaken_bytes() > 0;
+    next_announcement_ = Clock::now() + (busy ? busy_announcement_interval : announcement_interval);
 
     auto& unread = adaptor_->reception().unread();
     unread.look(Clock::now());
-    const auto changes = gateway_.journal().drain();
+    const auto changes = gateway_.journal().drain(busy ? rows_for_a_busy_bus : Journal::max_rows);
     if (changes.reset || unread.is_too_much()) {
         adaptor_->emitReset(gateway_.generation());
         return;

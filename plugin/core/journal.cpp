@@ -48,10 +48,18 @@ void Journal::forget_rows() {
     removed_.clear();
 }
 
-JournalEntry Journal::drain() {
-    JournalEntry entry{
-        reset_, {changed_.begin(), changed_.end()}, {removed_.begin(), removed_.end()}};
-    *this = Journal();
+JournalEntry Journal::drain(std::size_t most) {
+    JournalEntry entry;
+    entry.reset = std::exchange(reset_, false);
+    const auto take = [&](std::set<ReservationId>& rows, std::vector<ReservationId>& taken) {
+        while (!rows.empty() && most > 0) {
+            taken.push_back(rows.extract(rows.begin()).value());
+            --most;
+        }
+    };
+    take(removed_, entry.removed);
+    take(changed_, entry.changed);
+    for (const auto id : entry.changed) created_.erase(id);
     return entry;
 }
 

@@ -45,9 +45,9 @@ Mapping existing_mapping(std::size_t i) {
             port};
 }
 
-Service::Service(const lab::Namespace& gateway, std::size_t existing)
+Service::Service(const lab::Namespace& gateway, std::size_t existing, const lab::Setting& setting)
     : porthole_(gateway, configuration) {
-    porthole_.start();
+    porthole_.start(setting);
     client_ = std::make_unique<BusClient>(porthole_);
     if (existing != 0) reserve_existing(existing);
     wait_until_settled();

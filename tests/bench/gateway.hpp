@@ -46,7 +46,8 @@ constexpr std::uint16_t free_port(std::size_t i) { return static_cast<std::uint1
 class Service {
   public:
     /// Starts it and makes the first `existing` reservations.
-    explicit Service(const lab::Namespace& gateway, std::size_t existing = 0);
+    explicit Service(const lab::Namespace& gateway, std::size_t existing = 0,
+                     const lab::Setting& setting = {});
 
     [[nodiscard]] BusClient& client() { return *client_; }
     [[nodiscard]] lab::Porthole& porthole() { return porthole_; }

@@ -10,6 +10,7 @@ const std::vector<Measure>& measures() {
         {"many", "60,000 reservations in one call", measure_many},
         {"start", "start with 60,000 reservations in the store", measure_start},
         {"memory", "resident memory", measure_memory},
+        {"abuse", "one reservation while other clients abuse the service", measure_abuse},
         {"packets", "cost of a new flow and of an established packet", measure_packets},
         {"settle", "settling among 10,000 flows of others", measure_settle},
         {"watch", "watching while others open 10,000 flows a second", measure_watch},

@@ -19,6 +19,7 @@ Lines measure_peers(const Options& options);
 Lines measure_many(const Options& options);
 Lines measure_start(const Options& options);
 Lines measure_memory(const Options& options);
+Lines measure_abuse(const Options& options);
 Lines measure_packets(const Options& options);
 Lines measure_settle(const Options& options);
 Lines measure_watch(const Options& options);

@@ -171,6 +171,22 @@ void RawDatabase::insert(std::size_t rows) {
 
 void RawDatabase::clear() { execute("DELETE FROM reservation"); }
 
+void RawDatabase::read() {
+    execute("PRAGMA quick_check(1)");
+    sqlite3_stmt* select = nullptr;
+    sqlite3_prepare_v2(database_, "SELECT * FROM reservation ORDER BY id", -1, &select, nullptr);
+    std::int64_t rows = 0;
+    for (; sqlite3_step(select) == SQLITE_ROW; ++rows) {
+        for (int column = 0; column < sqlite3_column_count(select); ++column) {
+            sqlite3_column_type(select, column) == SQLITE_TEXT
+                ? static_cast<void>(sqlite3_column_text(select, column))
+                : static_cast<void>(sqlite3_column_int64(select, column));
+        }
+    }
+    sqlite3_finalize(select);
+    if (rows + 1 != next_id_) throw std::runtime_error("not all rows were read");
+}
+
 void RawDatabase::execute(const char* sql) {
     if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
         throw std::runtime_error(std::string(sql) + ": " + sqlite3_errmsg(database_));

@@ -58,6 +58,8 @@ class RawDatabase {
     /// Inserts so many rows in one transaction that is durable when this returns.
     void insert(std::size_t rows);
     void clear();
+    /// Reads every column of every row, after a check that the file is whole.
+    void read();
 
   private:
     void execute(const char* sql);

@@ -115,6 +115,14 @@ inline lab::RawCall reserve_with_depth(int depth) {
     return call;
 }
 
+/// Answered by the bus itself.
+inline lab::RawCall ping_bus() {
+    return {.destination = "org.freedesktop.DBus",
+            .path = "/org/freedesktop/DBus",
+            .interface = "org.freedesktop.DBus.Peer",
+            .member = "Ping"};
+}
+
 /// All signals of the service are sent to who sends this.
 inline lab::RawCall subscribe() {
     lab::Marshalled body;

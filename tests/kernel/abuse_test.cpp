@@ -13,12 +13,14 @@
 #include "dbus/limits.hpp"
 #include "lab/polkit.hpp"
 #include "lab/two_sites.hpp"
+#include "types/limits.hpp"
 
 namespace porthole {
 namespace {
 
 using namespace abuse;
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 namespace limits = dbus::limits;
@@ -44,7 +46,7 @@ class Abuse : public testing::Test {
     void SetUp() override {
         bystander.emplace(porthole);
         serve(100);
-        patience = std::max<Seconds>(10ms, 8 * p99());
+        patience = std::max<Seconds>(30ms, 8 * p99());
         waited_.clear();
         before_ = memory();
     }
@@ -56,11 +58,9 @@ class Abuse : public testing::Test {
         RecordProperty("longest-us", static_cast<int>(waited_.back().count() * 1e6));
         RecordProperty("most-memory-kib", static_cast<int>(most_seen_ >> 10U));
         EXPECT_LT(most_seen_, most_memory);
-        EXPECT_TRUE(lab::comes_true([this] {
-            serve(1);
-            return memory() < before_ + left_over;
-        })) << before_
-            << " bytes before, " << memory() << " afterwards";
+        // It is given back when nothing has been settled for two seconds.
+        EXPECT_TRUE(lab::comes_true([this] { return memory() < before_ + left_over; }))
+            << before_ << " bytes before, " << memory() << " afterwards";
     }
 
     [[nodiscard]] lab::BusSocket client(uid_t user, gid_t group = nobody) const {
@@ -83,6 +83,13 @@ class Abuse : public testing::Test {
         }
         most_seen_ = std::max(most_seen_, memory());
     }
+    void reserve_with_long_comments(std::uint16_t count) {
+        std::vector<dbus::RequestRow> rows;
+        for (std::uint16_t port = 10'000; port < 10'000 + count; ++port) {
+            rows.emplace_back("192.168.2.2", "udp", port, port, "", std::string(128, 'x'));
+        }
+        bystander->reserve_many(rows);
+    }
     void release_all() {
         while (true) {
             const auto page = std::get<0>(bystander->list());
@@ -96,8 +103,8 @@ class Abuse : public testing::Test {
     lab::TwoSites sites;
     lab::Porthole porthole{sites.gateway_a};
     std::optional<BusClient> bystander;
-    /// Of the bystander, for 99 of 100 reservations: 10 ms, more where an unoptimised build or a
-    /// busy machine takes its time anyway.
+    /// Of the bystander, for 99 of 100 reservations: for builds that are not optimised and machines
+    /// that are busy. What it is otherwise, tests/bench/abuse.cpp measures.
     Seconds patience{};
 
   private:
@@ -160,13 +167,32 @@ TEST_F(Abuse, OpensFiveHundredConnections) {
     serve();
 }
 
+// The bus takes a little of an answer, then looks at five hundred calls, and so on.
+TEST_F(Abuse, ListsOverFiveHundredConnections) {
+    patience = 20s;
+    reserve_with_long_comments(500);
+    std::vector<lab::BusSocket> all;
+    for (int i = 0; i < 500; ++i) all.push_back(client(i % 2 == 0 ? nobody : man));
+    {
+        const Meanwhile lists([&] {
+            for (const auto& each : all) each.send(repeated(list(), 2) + repeated(ping_bus(), 1));
+            for (const auto& each : all) {
+                EXPECT_TRUE(each.wait());
+                each.receive();
+            }
+        });
+        EXPECT_TRUE(lab::comes_true([&] {
+            serve(1);
+            return lists.times() >= 5;
+        }));
+    }
+    serve();
+    release_all();
+}
+
 // The bus would take nothing from the service any more at 127 MiB.
 TEST_F(Abuse, NeverReadsItsAnswers) {
-    std::vector<dbus::RequestRow> rows;
-    for (std::uint16_t port = 10'000; port < 10'500; ++port) {
-        rows.emplace_back("192.168.2.2", "udp", port, port, "", std::string(128, 'x'));
-    }
-    bystander->reserve_many(rows);
+    reserve_with_long_comments(500);
     BusStatistics bus(porthole.bus());
     const std::array deaf{client(nobody), client(man)};
     const auto call_and_do_not_read = [&] {
@@ -223,26 +249,50 @@ TEST_F(Abuse, DiesInMidCall) {
 // others'.
 TEST_F(Abuse, SendsLargeBatches) {
     patience = 20s;
-    const auto batch = reserve_many("192.168.2.2", large);
-    for (const auto group : {gid_t{nobody}, PortholeGroup::id}) {
+    const auto send_in_a_loop = [&](gid_t group, std::size_t rows) {
+        const auto batch = reserve_many("192.168.2.2", rows);
         const auto sending = client(games, group);
         std::string answers;
-        const Meanwhile loop([&] {
-            sending.send(repeated(batch, 1));
-            EXPECT_TRUE(sending.wait(lab::Duration(60'000)));
-            answers += sending.receive();
-        });
-        EXPECT_TRUE(lab::comes_true([&] {
-            serve(1);
-            return loop.times() >= 20;
-        }));
+        {
+            const Meanwhile loop([&] {
+                sending.send(repeated(batch, 1));
+                EXPECT_TRUE(sending.wait(lab::Duration(60'000)));
+                answers += sending.receive();
+            });
+            EXPECT_TRUE(lab::comes_true([&] {
+                serve(1);
+                return loop.times() >= 5;
+            }));
+        }
+        return answers;
+    };
+    constexpr auto over_the_rate = "may make 1000 calls a second";
+    EXPECT_THAT(send_in_a_loop(nobody, large), HasSubstr(access_denied));
+    EXPECT_THAT(
+        send_in_a_loop(PortholeGroup::id, large),
+        AllOf(HasSubstr("reservations of user 5 would be too many"), HasSubstr(over_the_rate)));
+    EXPECT_THAT(send_in_a_loop(PortholeGroup::id, most_reservations_of_a_user),
+                HasSubstr(over_the_rate));
+    EXPECT_EQ(std::get<1>(bystander->list()), most_reservations_of_a_user);
+    release_all();
+}
+
+TEST_F(Abuse, ReservesMoreThanItsShare) {
+    auto greedy = well_behaved(games, PortholeGroup::id);
+    std::vector<dbus::RequestRow> rows;
+    for (std::size_t i = 0; i < most_reservations_of_a_user; ++i) {
+        const auto port = static_cast<std::uint16_t>(1'024 + i / 2);
+        rows.emplace_back("192.168.2.2", i % 2 == 0 ? "udp" : "tcp", port, port, "", "");
     }
-    const auto sending = client(games, PortholeGroup::id);
-    sending.send(repeated(batch, 2));
-    EXPECT_TRUE(lab::comes_true([&] {
-        return sending.wait(lab::Duration(60'000)) &&
-               sending.receive().find(limit_exceeded) != std::string::npos;
-    }));
+    greedy.reserve_many(rows);
+    const auto one_more = [&](BusClient& who) {
+        return error_of([&] { who.reserve("192.168.2.2", "udp", 50'000); });
+    };
+    const auto [error, message] = one_more(greedy);
+    EXPECT_EQ(error, limit_exceeded);
+    EXPECT_THAT(message, HasSubstr("32769 reservations of user 5 would be too many"));
+    serve(10);
+    EXPECT_EQ(one_more(*bystander).second, "");
     release_all();
 }
 

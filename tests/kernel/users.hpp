@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lab/process.hpp"
@@ -14,20 +15,28 @@
 
 namespace porthole {
 
-/// Makes this process somebody else for whom it connects to.
+/// Makes this thread somebody else for whom it connects to. The C library would have all threads
+/// change, and interrupt them for that.
 class As {
   public:
     As(uid_t user, gid_t group) {
-        if (setegid(group) != 0 || seteuid(user) != 0) throw std::runtime_error("cannot be others");
+        if (!be(user, group)) throw std::runtime_error("cannot be others");
     }
     ~As() {
-        // As root, neither fails.
-        [[maybe_unused]] const bool back = seteuid(0) == 0 && setegid(0) == 0;
+        // Who was root may be so again.
+        [[maybe_unused]] const bool back = be(0, 0);
     }
     As(const As&) = delete;
     As& operator=(const As&) = delete;
     As(As&&) = delete;
     As& operator=(As&&) = delete;
+
+  private:
+    static bool be(uid_t user, gid_t group) {
+        const auto set_user = [user] { return syscall(SYS_setresuid, -1, user, -1) == 0; };
+        const auto set_group = [group] { return syscall(SYS_setresgid, -1, group, -1) == 0; };
+        return user == 0 ? set_user() && set_group() : set_group() && set_user();
+    }
 };
 
 /// The group "porthole", for a service that is started with it.

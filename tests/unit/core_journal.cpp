@@ -75,6 +75,17 @@ TEST(JournalTest, TellsTheRemovalOfWhatWasAnnounced) {
     EXPECT_THAT(entry.removed, ElementsAre(ReservationId{1}, ReservationId{2}));
 }
 
+TEST(JournalTest, TellsALittleAtATime) {
+    Journal journal;
+    journal.record(created(1, 3));
+    EXPECT_THAT(journal.drain(2).changed, ElementsAre(ReservationId{1}, ReservationId{2}));
+    journal.record(removed(2, 3));
+    const auto entry = journal.drain(2);
+    EXPECT_THAT(entry.removed, ElementsAre(ReservationId{2})) << "nobody was told of the third";
+    EXPECT_THAT(entry.changed, IsEmpty());
+    EXPECT_TRUE(journal.empty());
+}
+
 TEST(JournalTest, ListsUpToItsBoundAndThenSaysReset) {
     Journal journal;
     journal.record(changed(1, 250));

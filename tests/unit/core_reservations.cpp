@@ -84,8 +84,9 @@ TEST_F(ReservationsTest, CountWhatTheClientsOfAUserAskFor) {
         all_.require_room(all_.reserve(wanted, Origin::api, now));
     };
     EXPECT_THAT([&] { require_room(request(most, user)); },
-                is_refused(Refusal::limit_exceeded, "32769 reservations of user 1000 would be too "
-                                                    "many: at most 32768 are possible"));
+                is_refused(Refusal::limit_exceeded,
+                           "32769 reservations of user 1000 would be too "
+                           "many: at most 32768 are possible"));
     require_room(request(0, user));
     require_room(request(most, other));
     require_room(request(most, 0));

@@ -57,14 +57,14 @@ class DBusCallLimits : public testing::Test {
     int calls(const std::string& client, int most = 10'000) {
         for (int i = 0; i < most; ++i) {
             if (limits_.admit(client, now_)) continue;
-            message_ = limits_.refusal(client, now_);
+            excess_ = limits_.excess(client, now_);
             return i;
         }
         return most;
     }
 
     std::vector<std::string> asked_;
-    std::string message_;
+    CallLimits::Excess excess_;
     TokenBucket::Time now_{1h};
     CallLimits limits_{[this](const std::string& client) { asked_.push_back(client); }};
 };
@@ -78,7 +78,8 @@ TEST_F(DBusCallLimits, AskOnceWhoAClientIs) {
 
 TEST_F(DBusCallLimits, LetAStrangerMakeAFewCalls) {
     EXPECT_EQ(calls(":1.1"), limits::calls_of_a_stranger);
-    EXPECT_THAT(message_, HasSubstr("a client may make 2000 calls a second, and 32 at once"));
+    EXPECT_THAT(excess_.message,
+                HasSubstr("a client may make 1000 calls a second, and 32 at once"));
     EXPECT_EQ(calls(":1.2"), limits::calls_of_a_stranger);
 }
 
@@ -86,7 +87,8 @@ TEST_F(DBusCallLimits, CountAllClientsOfAUserTogether) {
     identify(":1.1", user);
     identify(":1.2", user);
     EXPECT_EQ(calls(":1.1") + calls(":1.2"), limits::calls_at_once - 2);
-    EXPECT_THAT(message_, HasSubstr("user 1000 may make 2000 calls a second, and 1000 at once"));
+    EXPECT_THAT(excess_.message,
+                HasSubstr("user 1000 may make 1000 calls a second, and 500 at once"));
     identify(":1.3", other);
     EXPECT_EQ(calls(":1.3"), limits::calls_at_once - 1);
 }
@@ -94,7 +96,7 @@ TEST_F(DBusCallLimits, CountAllClientsOfAUserTogether) {
 TEST_F(DBusCallLimits, TakeMoreAfterAWhile) {
     identify(":1.1", user);
     calls(":1.1");
-    now_ += 5250us;
+    now_ += 10'250us;
     EXPECT_EQ(calls(":1.1"), 10);
     now_ += 1h;
     EXPECT_EQ(calls(":1.1"), limits::calls_at_once);
@@ -102,7 +104,7 @@ TEST_F(DBusCallLimits, TakeMoreAfterAWhile) {
 
 TEST_F(DBusCallLimits, CountACallThatTakesLongAsSeveral) {
     identify(":1.1", user);
-    limits_.charge(":1.1", 5000, now_);
+    limits_.charge(":1.1", 2500, 0, now_);
     EXPECT_EQ(calls(":1.1"), 0);
     now_ += 2s;
     EXPECT_EQ(calls(":1.1"), 0);
@@ -110,18 +112,47 @@ TEST_F(DBusCallLimits, CountACallThatTakesLongAsSeveral) {
     EXPECT_GT(calls(":1.1"), 0);
 }
 
+TEST_F(DBusCallLimits, CountTheBytesOfAnswers) {
+    identify(":1.1", user);
+    limits_.charge(":1.1", 0, limits::bytes_at_once + limits::bytes_per_second, now_);
+    EXPECT_EQ(calls(":1.1"), 0);
+    EXPECT_EQ(excess_.message, "user 1000 may be answered 128 KiB a second, and 1024 KiB at once");
+    EXPECT_EQ(excess_.whose, "user 1000");
+    EXPECT_GT(excess_.until, now_ + 1s);
+    EXPECT_LT(excess_.until, now_ + 1001ms);
+    now_ = excess_.until;
+    EXPECT_GT(calls(":1.1"), 0);
+}
+
+TEST_F(DBusCallLimits, CountTheBytesOfAllStrangersTogether) {
+    EXPECT_TRUE(limits_.admit(":1.2", now_));
+    limits_.charge(":1.2", 0, limits::bytes_at_once, now_);
+    EXPECT_EQ(calls(":1.3"), 0);
+    EXPECT_EQ(
+        excess_.message,
+        "all clients that are not known yet may be answered 128 KiB a second, and 1024 KiB at "
+        "once");
+    EXPECT_EQ(excess_.whose, ":1.3");
+    limits_.identify(":1.3", user, now_);
+    EXPECT_GT(calls(":1.3"), 0) << "its user has what is left to it";
+}
+
 TEST_F(DBusCallLimits, CountWhatAStrangerHasUsedUp) {
     EXPECT_TRUE(limits_.admit(":1.1", now_));
-    limits_.charge(":1.1", 3000, now_);
+    limits_.charge(":1.1", 3000, 0, now_);
     limits_.identify(":1.1", user, now_);
     EXPECT_EQ(calls(":1.1"), 0);
     identify(":1.2", user);
     EXPECT_EQ(calls(":1.2"), 0);
+    EXPECT_TRUE(limits_.admit(":1.3", now_));
+    limits_.charge(":1.3", 0, 1e9, now_);
+    limits_.identify(":1.3", other, now_);
+    EXPECT_EQ(calls(":1.3"), 0);
 }
 
 TEST_F(DBusCallLimits, AreNotForRoot) {
     identify(":1.1", root);
-    limits_.charge(":1.1", 1e6, now_);
+    limits_.charge(":1.1", 1e6, 0, now_);
     EXPECT_EQ(calls(":1.1"), 10'000);
     EXPECT_TRUE(limits_.is_root(":1.1"));
     EXPECT_FALSE(limits_.is_root(":1.2"));
@@ -129,7 +160,7 @@ TEST_F(DBusCallLimits, AreNotForRoot) {
 
 TEST_F(DBusCallLimits, RememberTheDebtsOfWhoLeaves) {
     identify(":1.1", user);
-    limits_.charge(":1.1", 1e4, now_);
+    limits_.charge(":1.1", 1e4, 0, now_);
     limits_.forget(":1.1");
     identify(":1.2", user);
     EXPECT_EQ(calls(":1.2"), 0);

@@ -91,7 +91,7 @@ class Service final : public EventSource {
     using Clock = std::chrono::steady_clock;
     class Adaptor;
 
-    Interest held_up();
+    Interest held_up(Clock::duration time);
     void announce_changes();
     void announce_hosts();
 
@@ -101,7 +101,6 @@ class Service final : public EventSource {
     Clock::time_point next_announcement_;  ///< not before this
     Clock::time_point next_host_announcement_;
     std::uint64_t hosts_version_ = 0;  ///< as it was announced
-    std::optional<Clock::time_point> held_up_since_;
 };
 
 }  // namespace porthole::dbus

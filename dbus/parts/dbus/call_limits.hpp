@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -13,25 +14,31 @@
 
 namespace porthole::dbus {
 
-/// How many calls clients may make: those of one user share what the user may, however many they
-/// are, and root may make any number. See dbus/limits.hpp.
+/// How many calls clients may make, and how much they may be answered: those of one user share what
+/// the user may, however many they are, and nothing of this is for root. See dbus/limits.hpp.
 class CallLimits {
   public:
     using Time = TokenBucket::Time;
     /// Starts to find out whose a client is; identify() is called later, or never.
     using Ask = std::function<void(const std::string& client)>;
 
-    explicit CallLimits(Ask ask) : ask_(std::move(ask)) {}
+    explicit CallLimits(Ask ask);
 
     /// Whether it is known that the client is root's: none of this is for it.
     [[nodiscard]] bool is_root(const std::string& client) const;
     /// Takes in a call; false if there were too many. Throws Refused (`busy`) where there are too
     /// many clients.
     [[nodiscard]] bool admit(const std::string& client, Time now);
-    /// Why the client's last call was not taken in, for people.
-    [[nodiscard]] std::string refusal(const std::string& client, Time now);
-    /// A call that was taken in costs so many calls more.
-    void charge(const std::string& client, double calls, Time now);
+    /// What is over its limit, for people; when the client's next call is taken in; and what it
+    /// shares that with, for a program.
+    struct Excess {
+        std::string message;
+        Time until;
+        std::string whose;
+    };
+    [[nodiscard]] Excess excess(const std::string& client, Time now);
+    /// A call that was taken in costs so many calls more, and its answer so many bytes.
+    void charge(const std::string& client, double calls, double bytes, Time now);
 
     /// What it has used up so far, its user has.
     void identify(const std::string& client, uid_t user, Time now);
@@ -43,19 +50,31 @@ class CallLimits {
 
   private:
     struct Client {
-        TokenBucket own;  ///< until it is known whose it is
-        double used = 0;  ///< by then
+        TokenBucket calls;  ///< until it is known whose it is
+        double used_calls = 0;
+        double used_bytes = 0;  ///< by then
         std::optional<uid_t> user = std::nullopt;
     };
     struct User {
-        TokenBucket bucket;
+        TokenBucket calls;
+        TokenBucket bytes;
         std::size_t clients = 0;
     };
+    struct Allowance {
+        TokenBucket& calls;
+        TokenBucket& bytes;
 
-    [[nodiscard]] TokenBucket* bucket_of(Client& client);
+        [[nodiscard]] TokenBucket::Seconds wait(Time now) const {
+            return std::max(calls.wait(now), bytes.wait(now));
+        }
+    };
+
+    /// Nothing: anything.
+    [[nodiscard]] std::optional<Allowance> allowance_of(Client& client);
     void forget_users(Time now);
 
     Ask ask_;
+    TokenBucket bytes_of_strangers_;  ///< of all together: there could be very many
     std::unordered_map<std::string, Client> clients_;  ///< by unique name
     std::unordered_map<uid_t, User> users_;            ///< of clients, and of those who are in debt
 };

@@ -3,11 +3,14 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "dbus/authorization.hpp"
 #include "dbus/call_limits.hpp"
 #include "dbus/clients.hpp"
+#include "dbus/late_refusals.hpp"
+#include "dbus/stall.hpp"
 #include "dbus/unread.hpp"
 
 struct sd_bus;
@@ -35,11 +38,16 @@ class Reception {
     /// Whose a client is that may do what it has asked for.
     [[nodiscard]] uid_t user_of(const std::string& client) const;
 
-    /// To be called after each message: what takes long is paid for.
+    /// To be called after each message: what takes long is paid for, and so are large answers.
     void handled();
+    /// Answers calls that were over a limit, as far as it is time for that; until when there is
+    /// none to answer.
+    std::optional<TokenBucket::Time> refuse_late();
     /// Whether the bus has to take something before another call is served: there is more for it
-    /// than dbus/limits.hpp allows, and it takes none of it now.
-    [[nodiscard]] bool is_held_up() const;
+    /// than dbus/limits.hpp allows. Then, for how long it has taken nothing of it.
+    std::optional<Stall::Time::duration> held_up();
+    /// What is on its way to the bus, which the kernel keeps for it, in the kernel's bytes.
+    [[nodiscard]] int untaken_bytes() const;
     [[nodiscard]] Unread& unread() { return unread_; }
 
   private:
@@ -55,9 +63,12 @@ class Reception {
     Clients clients_;
     CallLimits limits_;
     Unread unread_;
+    LateRefusals late_refusals_;
+    Stall stall_;
     Authorization authorization_;
     std::string caller_;  ///< whose call is being handled, if it is to be paid for
     TokenBucket::Time called_;
+    int untaken_before_ = 0;
     std::size_t bytes_ = 0;  ///< that the call brings which is being handled; not counted for root
     std::unique_ptr<sd_bus_slot, Unref> filter_;
 };

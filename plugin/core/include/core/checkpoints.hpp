@@ -23,10 +23,11 @@ enum class CheckpointEnd : std::uint8_t {
 /// Its name in the contract and in the log.
 std::string to_text(CheckpointEnd how);
 
-/// Undoes what was done to the reservations and tunnels since a checkpoint, and switching all off or
-/// on, unless that is committed in time: who changes the gateway from afar, and cannot reach it any more afterwards,
-/// need only wait. There is one checkpoint at a time, and it is on the disk: the service may be
-/// killed, and goes back when it is there again. What the configuration file says is no part of it.
+/// Undoes what was done to the reservations and tunnels since a checkpoint, and switching all off
+/// or on, unless that is committed in time: who changes the gateway from afar, and cannot reach it
+/// any more afterwards, need only wait. There is one checkpoint at a time, and it is on the disk:
+/// the service may be killed, and goes back when it is there again. What the configuration file
+/// says is no part of it.
 ///
 /// Throws Refused (no_such_checkpoint, busy), StorageFailure, and what the use cases throw that
 /// undo.

@@ -26,8 +26,8 @@ class Journal {
     /// The same of all rows.
     void touch_all();
     [[nodiscard]] bool empty() const { return !reset_ && changed_.empty() && removed_.empty(); }
-    /// Returns what was recorded and forgets it.
-    JournalEntry drain();
+    /// Returns what was recorded, at most so many rows of it, and forgets that.
+    JournalEntry drain(std::size_t most = max_rows);
 
   private:
     void forget_rows();
