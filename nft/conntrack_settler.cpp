@@ -321,8 +321,9 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             }
             report_ = std::move(report);
         }
-        rested =
-            Clock::now() + std::min<Clock::duration>(took * pace_.rest_factor, pace_.longest_rest);
+        const auto factor =
+            orders.size() > pace_.few ? pace_.rest_factor_of_many : pace_.rest_factor;
+        rested = Clock::now() + std::min<Clock::duration>(took * factor, pace_.longest_rest);
         const std::uint64_t one = 1;
         [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
     }

@@ -90,6 +90,27 @@ TEST_F(SettlerPace, AWalkIsFollowedByARest) {
     EXPECT_GE(std::chrono::steady_clock::now() - begin, 2 * noticeable);
 }
 
+TEST_F(SettlerPace, AWalkForManyOrdersIsFollowedByALongerRest) {
+    if (!processor_time_is_fine()) GTEST_SKIP() << "processor time is counted in ticks here";
+    start({.quiet = 50ms,
+           .longest_wait = never,
+           .rest_factor = 0,
+           .rest_factor_of_many = 1'000'000,
+           .few = 2,
+           .longest_rest = noticeable});
+    const auto rested_after = [&](int orders) {
+        std::uint64_t last = 0;
+        for (int i = 0; i < orders; ++i) last = order();
+        EXPECT_EQ(reported_within(never), last);
+        const auto begin = std::chrono::steady_clock::now();
+        last = order();
+        EXPECT_EQ(reported_within(never), last);
+        return std::chrono::steady_clock::now() - begin;
+    };
+    EXPECT_LT(rested_after(2), noticeable);
+    EXPECT_GE(rested_after(3), noticeable);
+}
+
 TEST_F(SettlerPace, TheEndComesWhileItRestsOrWaits) {
     start({.quiet = 1h, .longest_wait = 1h});
     order();

@@ -23,6 +23,10 @@ struct SettlingPace {
     /// However many orders come, a walk is followed by a rest of so many times the processor time
     /// that it took,
     int rest_factor = 10;
+    /// or so many times, if it was for more than a few orders: who waits for each of his orders
+    /// gives one at a time, and the kernel lets nothing else onto the processor during a walk,
+    int rest_factor_of_many = 60;
+    std::size_t few = 8;
     /// up to this.
     std::chrono::milliseconds longest_rest{500};
 };
