@@ -53,7 +53,8 @@ constexpr std::array migrations{
     "ALTER TABLE counter ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;",
     "ALTER TABLE reservation ADD COLUMN user INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE kept_reservation ADD COLUMN user INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE checkpoint ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;",
+    "ALTER TABLE checkpoint ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1;"
+    "UPDATE checkpoint SET enabled = (SELECT enabled FROM counter);",
 };
 
 Port stored_port(std::int64_t value) {

@@ -282,6 +282,29 @@ TEST_F(StoreTest, TakesTunnelsOfAnOlderSchemaForTheApis) {
     EXPECT_THAT(Store::open(directory_.path()).state.tunnels, ::testing::ElementsAre(tunnel));
 }
 
+TEST_F(StoreTest, TakesTheCheckpointOfAnOlderSchemaForOneThatLeavesTheRulesAsTheyAre) {
+    {
+        auto opened = Store::open(directory_.path());
+        auto transaction = opened.store.begin();
+        transaction.write_enabled(false);
+        transaction.keep(Time(std::chrono::hours(1)), std::chrono::seconds(60));
+        transaction.commit();
+    }
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database,
+                           "ALTER TABLE checkpoint DROP COLUMN enabled;"
+                           "ALTER TABLE kept_reservation DROP COLUMN user;"
+                           "ALTER TABLE reservation DROP COLUMN user; PRAGMA user_version = 11",
+                           nullptr, nullptr, nullptr),
+              SQLITE_OK)
+        << sqlite3_errmsg(database);
+    sqlite3_close(database);
+    const auto opened = Store::open(directory_.path());
+    ASSERT_TRUE(opened.state.checkpoint);
+    EXPECT_FALSE(opened.state.checkpoint->enabled);
+}
+
 TEST_F(StoreTest, KeepsAsideADatabaseOfAnotherProgram) {
     make_database();
     poke(application_id_offset, 0);
