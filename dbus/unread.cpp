@@ -16,7 +16,9 @@ namespace porthole::dbus {
 namespace {
 
 constexpr auto statistics = "org.freedesktop.DBus.Debug.Stats";
+constexpr auto no_reply = "org.freedesktop.DBus.Error.NoReply";
 constexpr std::chrono::milliseconds a_moment{50};
+constexpr std::chrono::seconds long_ago{1};
 
 }  // namespace
 
@@ -39,6 +41,8 @@ bool Unread::is_too_much() const { return all_.bytes > limits::unread_bytes; }
 bool Unread::is_deaf(const std::string& client, Time now) {
     if (!is_too_much()) return false;
     auto& amount = clients_[client];
+    // What it had not read then it may have read since.
+    if (now - amount.asked > long_ago) amount.bytes = 0;
     if (now - amount.asked >= a_moment) {
         amount.asked = now;
         ask(client, "OutgoingBytes", [this, client](std::uint32_t bytes) {
@@ -55,7 +59,7 @@ void Unread::ask(const std::string& client, const char* key, Answered answered) 
         guarded([&] {
             if (error != nullptr) {
                 // A client may have left meanwhile.
-                if (client != own_name_) return;
+                if (client != own_name_ || error->getName() == no_reply) return;
                 knows_ = false;
                 all_.bytes = 0;
                 return log::info("bus-without-statistics",

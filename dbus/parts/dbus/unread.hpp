@@ -17,8 +17,8 @@ namespace porthole::dbus {
 
 /// What of our answers and signals clients have not read. The bus keeps it for them, and takes
 /// nothing from us any more once that is 127 MiB (`max_incoming_bytes` in dbus-daemon(1)): one that
-/// never reads would silence us. The bus is asked, without waiting; where it was built without its
-/// statistics nothing is known, and nobody is deaf.
+/// never reads would silence us. The bus is asked, without waiting; where it does not say, as it
+/// was built without its statistics, nothing is known, and nobody is deaf.
 class Unread {
   public:
     using Time = std::chrono::steady_clock::time_point;
