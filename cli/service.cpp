@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include "interaction.hpp"
+#include "patience.hpp"
 
 namespace porthole::cli {
 namespace {
 
 constexpr auto service_name = "org.porthole.Gateway1";
 constexpr auto object_path = "/org/porthole/Gateway1";
-constexpr auto limit_exceeded = "org.porthole.Gateway1.Error.LimitExceeded";
 constexpr std::uint32_t page_rows = 500;
 
 std::unique_ptr<sdbus::IConnection> connect() {
@@ -77,7 +77,7 @@ void Service::wait_at_most(std::chrono::milliseconds limit) {
 }
 
 Dictionary Service::status() {
-    auto status = proxy_.Status();
+    auto status = patiently([&] { return proxy_.Status(); });
     status["version"] = sdbus::Variant(proxy_.Version());
     status["features"] = sdbus::Variant(proxy_.Features());
     return status;
@@ -95,21 +95,11 @@ std::pair<std::vector<Row>, std::uint64_t> Service::list(const Dictionary& query
 // Nothing if there was a change between two pages, which then do not fit together.
 std::optional<std::pair<std::vector<Row>, std::uint64_t>> Service::list_once(
     const Dictionary& query) {
-    // Who was answered as much as he may be is not refused before he may be answered again.
-    const auto page_at = [&](std::size_t first) {
-        constexpr int attempts = 10;
-        for (int i = 1;; ++i) {
-            try {
-                return proxy_.List(query, static_cast<std::uint32_t>(first), page_rows);
-            } catch (const sdbus::Error& error) {
-                if (i == attempts || error.getName() != limit_exceeded) throw;
-            }
-        }
-    };
     std::vector<Row> rows;
     std::optional<std::uint64_t> first_generation;
     for (;;) {
-        const auto [page, total, generation] = page_at(rows.size());
+        const auto [page, total, generation] = patiently(
+            [&] { return proxy_.List(query, static_cast<std::uint32_t>(rows.size()), page_rows); });
         if (first_generation.value_or(generation) != generation) return std::nullopt;
         first_generation = generation;
         for (const auto& row : page) rows.push_back(to_row(row));
@@ -125,12 +115,15 @@ std::vector<Row> Service::owners(const Find& request) {
 }
 
 Row Service::reserve(const Reserve& request) {
-    return to_row(proxy_.Reserve(request.host, request.protocol, request.port.value(),
-                                 settled(request.options)));
+    return to_row(patiently([&] {
+        return proxy_.Reserve(request.host, request.protocol, request.port.value(),
+                              settled(request.options));
+    }));
 }
 
 Row Service::change(const Change& request) {
-    return to_row(proxy_.Change(request.id, request.changes, settled(request.options)));
+    return to_row(patiently(
+        [&] { return proxy_.Change(request.id, request.changes, settled(request.options)); }));
 }
 
 std::vector<ConflictRow> Service::conflicts() {
@@ -171,8 +164,8 @@ class Service::TunnelProxy final
     std::vector<PeerRow> peers() {
         std::vector<PeerRow> rows;
         for (;;) {
-            const auto [page, total] =
-                ListPeers(static_cast<std::uint32_t>(rows.size()), page_rows);
+            const auto [page, total] = patiently(
+                [&] { return ListPeers(static_cast<std::uint32_t>(rows.size()), page_rows); });
             for (const auto& peer : page) rows.push_back(to_peer(peer));
             if (page.empty() || rows.size() >= total) return rows;
         }
@@ -257,7 +250,7 @@ std::vector<std::uint64_t> Service::release(const Release& request) {
         const auto* id = std::get_if<std::uint64_t>(&reservation);
         ids.push_back(id != nullptr ? *id : find(std::get<ExternalPort>(reservation)));
     }
-    proxy_.Release(ids, request.options);
+    patiently([&] { proxy_.Release(ids, request.options); });
     return ids;
 }
 

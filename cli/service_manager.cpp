@@ -3,6 +3,7 @@
 
 #include "cli/exit_status.hpp"
 #include "cli/service.hpp"
+#include "patience.hpp"
 
 // What is asked of the service as a whole.
 namespace porthole::cli {
@@ -32,12 +33,12 @@ void Service::apply(const Difference& difference, std::uint64_t generation) {
         if (rows.empty()) return false;
         auto options = only_at(at);
         options["settle"] = sdbus::Variant(true);
-        proxy_.ReserveMany(rows, options);
+        patiently([&] { proxy_.ReserveMany(rows, options); });
         return true;
     };
     const auto release = [&](std::uint64_t at) {
         if (ids.empty()) return false;
-        proxy_.Release(ids, only_at(at));
+        patiently([&] { proxy_.Release(ids, only_at(at)); });
         return true;
     };
     // One change is one generation more: where it is not, somebody else has changed something.

@@ -80,6 +80,8 @@ void CallLimits::identify(const std::string& client, uid_t user, Time now) {
     const auto known = clients_.find(client);
     if (known == clients_.end() || known->second.user) return;
     known->second.user = user;
+    // Who is known takes nothing from those who are not.
+    bytes_of_strangers_.take(-known->second.used_bytes, now);
     if (user == root) return;
     if (!users_.contains(user)) forget_users(now);
     const User full{{limits::calls_per_second, limits::calls_at_once, now},

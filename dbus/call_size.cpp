@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "dbus/call_size.hpp"
 
+#include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -72,27 +74,34 @@ class Walk {
             case SD_BUS_TYPE_VARIANT:
                 return enclosed([this] { all(); });
             default:
-                const char type[] = {type_, '\0'};
-                checked(sd_bus_message_skip(call_, static_cast<const char*>(type)));
+                const std::array type{type_, '\0'};
+                checked(sd_bus_message_skip(call_, type.data()));
                 take_bytes(sizeof(std::uint64_t));
         }
+    }
+
+    void elements() {
+        enclosed([this] {
+            while (next()) {
+                take_rows(1);
+                value();
+            }
+        });
     }
 
     void array() {
         if (const auto bytes = bytes_of(contents_[0])) {
             const void* numbers = nullptr;
             std::size_t size = 0;
-            checked(sd_bus_message_read_array(call_, contents_[0], &numbers, &size));
+            const auto result = sd_bus_message_read_array(call_, contents_[0], &numbers, &size);
+            // It does not read those of a machine of the other byte order.
+            if (result == -EOPNOTSUPP) return elements();
+            checked(result);
             take_bytes(size);
             return take_rows(size / bytes);
         }
         if (contents_[0] != '{') {
-            return enclosed([this] {
-                while (next()) {
-                    take_rows(1);
-                    value();
-                }
-            });
+            return elements();
         }
         enclosed([this] {
             for (std::size_t keys = 1; next(); ++keys) {

@@ -10,7 +10,7 @@
 namespace porthole::dbus {
 namespace {
 
-constexpr auto limit_exceeded = "org.porthole.Gateway1.Error.LimitExceeded";
+constexpr auto busy = "org.porthole.Gateway1.Error.Busy";
 
 }  // namespace
 
@@ -26,8 +26,7 @@ void LateRefusals::put(sd_bus_message* call, const std::string& whose, const std
     if (count >= limits::late_refusals) return;
     sd_bus_message* refusal = nullptr;
     // Not the call itself, which may be large.
-    const auto made =
-        sd_bus_message_new_method_errorf(call, &refusal, limit_exceeded, "%s", message.c_str());
+    const auto made = sd_bus_message_new_method_errorf(call, &refusal, busy, "%s", message.c_str());
     if (made < 0) return;
     // Not all at once, as who made them would make as many again at once.
     when += count * limits::between_late_refusals;

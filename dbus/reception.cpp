@@ -16,6 +16,7 @@
 #include "dbus/limits.hpp"
 #include "dbus/message.hpp"
 #include "types/error.hpp"
+#include "types/processor_time.hpp"
 
 namespace porthole::dbus {
 namespace {
@@ -64,12 +65,12 @@ bool Reception::let_through(sd_bus_message* call) {
     const auto* name = sd_bus_message_get_sender(call);
     if (name == nullptr) return true;
     const std::string sender(name);
-    if (limits_.is_root(sender)) return true;
-    const auto now = Clock::now();
-    unread_.look(now);
-    if (unread_.is_deaf(sender, now)) return false;
     try {
         return guarded([&] {
+            if (limits_.is_root(sender)) return true;
+            const auto now = Clock::now();
+            unread_.look(now);
+            if (unread_.is_deaf(sender, now)) return false;
             if (!limits_.admit(sender, now)) {
                 // Nothing is thrown: there may be very many of these.
                 const auto excess = limits_.excess(sender, now);
@@ -77,9 +78,7 @@ bool Reception::let_through(sd_bus_message* call) {
                                    std::max(excess.until, now + limits::refused_after));
                 return false;
             }
-            caller_ = sender;
-            called_ = now;
-            untaken_before_ = untaken_bytes();
+            begin(sender);
             bytes_ = size_of(call, most_text(call));
             return true;
         });
@@ -89,14 +88,22 @@ bool Reception::let_through(sd_bus_message* call) {
     }
 }
 
+void Reception::begin(const std::string& client) {
+    caller_ = client;
+    begun_ = processor_time();
+    untaken_before_ = untaken_bytes();
+    unsent_before_ = unsent_messages();
+}
+
 void Reception::handled() {
     if (caller_.empty()) return;
-    const auto now = Clock::now();
-    const TokenBucket::Seconds took = now - called_;
+    const TokenBucket::Seconds took = processor_time() - begun_;
     const auto calls = took / limits::time_of_a_call;
-    const auto bytes = untaken_bytes() - untaken_before_ - limits::bytes_of_a_call;
+    const bool unknown = unsent_before_ > 0 && unsent_messages() > unsent_before_;
+    const auto answer = unknown ? limits::bytes_where_unknown : untaken_bytes() - untaken_before_;
+    const auto bytes = answer - limits::bytes_of_a_call;
     if (calls > 1 || bytes > 0) {
-        limits_.charge(caller_, std::max(0.0, calls - 1), std::max(0, bytes), now);
+        limits_.charge(caller_, std::max(0.0, calls - 1), std::max(0, bytes), Clock::now());
     }
     caller_.clear();
 }
@@ -107,11 +114,21 @@ std::optional<TokenBucket::Time> Reception::refuse_late() {
 }
 
 void Reception::read(const std::string& client, Admission::Call call) {
-    authorization_.admission().read(client, std::move(call), bytes_);
+    authorization_.admission().read(client, paid_by(client, std::move(call)), bytes_);
 }
 
 void Reception::change(const std::string& client, Question question, Admission::Call call) {
-    authorization_.admission().change(client, question, std::move(call), bytes_);
+    authorization_.admission().change(client, question, paid_by(client, std::move(call)), bytes_);
+}
+
+// A call that has waited is done while another message is handled.
+Admission::Call Reception::paid_by(const std::string& client, Admission::Call call) {
+    return [this, client, call = std::move(call)](const Denial& denial) {
+        if (!caller_.empty() || limits_.is_root(client)) return call(denial);
+        begin(client);
+        call(denial);
+        handled();
+    };
 }
 
 uid_t Reception::user_of(const std::string& client) const {
@@ -121,14 +138,17 @@ uid_t Reception::user_of(const std::string& client) const {
 }
 
 std::optional<Stall::Time::duration> Reception::held_up() {
-    std::uint64_t messages = 0;
     pollfd socket{sd_bus_get_fd(bus_), POLLOUT, 0};
-    if (sd_bus_get_n_queued_write(bus_, &messages) < 0 || messages <= limits::unsent_messages ||
-        poll(&socket, 1, 0) != 0) {
+    if (unsent_messages() == 0 || poll(&socket, 1, 0) != 0) {
         stall_.end();
         return std::nullopt;
     }
     return stall_.lasts(untaken_bytes(), Clock::now());
+}
+
+std::uint64_t Reception::unsent_messages() const {
+    std::uint64_t messages = 0;
+    return sd_bus_get_n_queued_write(bus_, &messages) >= 0 ? messages : 0;
 }
 
 int Reception::untaken_bytes() const {

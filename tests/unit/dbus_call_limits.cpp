@@ -79,7 +79,7 @@ TEST_F(DBusCallLimits, AskOnceWhoAClientIs) {
 TEST_F(DBusCallLimits, LetAStrangerMakeAFewCalls) {
     EXPECT_EQ(calls(":1.1"), limits::calls_of_a_stranger);
     EXPECT_THAT(excess_.message,
-                HasSubstr("a client may make 1000 calls a second, and 32 at once"));
+                HasSubstr("a client may make 1000 calls a second, and 16 at once"));
     EXPECT_EQ(calls(":1.2"), limits::calls_of_a_stranger);
 }
 
@@ -135,6 +135,9 @@ TEST_F(DBusCallLimits, CountTheBytesOfAllStrangersTogether) {
     EXPECT_EQ(excess_.whose, ":1.3");
     limits_.identify(":1.3", user, now_);
     EXPECT_GT(calls(":1.3"), 0) << "its user has what is left to it";
+    EXPECT_EQ(calls(":1.4"), 0);
+    limits_.identify(":1.2", other, now_);
+    EXPECT_GT(calls(":1.4"), 0) << "what it was answered is its user's now";
 }
 
 TEST_F(DBusCallLimits, CountWhatAStrangerHasUsedUp) {

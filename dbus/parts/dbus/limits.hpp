@@ -12,20 +12,22 @@ namespace porthole::dbus::limits {
 // yet may make a few, and all of them together may be answered as much as one user.
 inline constexpr double calls_per_second = 1000;
 inline constexpr double calls_at_once = 500;
-inline constexpr double calls_of_a_stranger = 32;
-// A call that takes longer counts as several, so that a user takes half of the service's time.
+inline constexpr double calls_of_a_stranger = 16;
+// A call that takes longer on the processor counts as several, so that a user takes a quarter of
+// it.
 inline constexpr std::chrono::microseconds time_of_a_call{250};
 // What the kernel keeps for the bus of a user's answers, without what each may take. A bus that is
 // busy with others takes 2 KiB of ours at a time, after which it looks after everybody else: what
 // is before an answer is what the answer waits for, and a page of a list is before it for 10 ms. So
 // there is one for a hundred answers to others.
 inline constexpr int bytes_of_a_call = 4096;
+inline constexpr int bytes_where_unknown = 131'072;  // as the kernel had no room for it
 inline constexpr double bytes_per_second = 128.0 * 1024;
 inline constexpr double bytes_at_once = 1024.0 * 1024;
 // Calls over these limits are refused when another one would be taken in, and not before this, so
 // that who tries again at once does not keep the bus busy. Further ones of a user are not answered.
 inline constexpr std::chrono::milliseconds refused_after{20};
-inline constexpr std::size_t late_refusals = 32;
+inline constexpr std::size_t late_refusals = 1024;
 inline constexpr std::chrono::milliseconds between_late_refusals{1};
 // Clients that are remembered: more than a system bus lets in.
 inline constexpr std::size_t clients = 4096;
@@ -55,9 +57,9 @@ inline constexpr std::size_t settling = 4096;
 inline constexpr std::size_t unread_bytes = 32UL << 20U;
 inline constexpr std::size_t unread_bytes_of_a_client = 64UL << 10U;
 
-// Messages that the bus has not taken yet: while there are more, no call is served; and how long it
-// may take nothing. The kernel says that it has taken something after up to 32 KiB.
-inline constexpr std::size_t unsent_messages = 64;
+// While the kernel has no room for our messages, no call is served: its answer would have to wait
+// anyway. How long the bus may take nothing: the kernel says that it has taken something after up
+// to 32 KiB.
 inline constexpr std::chrono::seconds time_to_take_a_message{30};
 
 }  // namespace porthole::dbus::limits

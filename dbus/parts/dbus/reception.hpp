@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,8 +45,8 @@ class Reception {
     /// Answers calls that were over a limit, as far as it is time for that; until when there is
     /// none to answer.
     std::optional<TokenBucket::Time> refuse_late();
-    /// Whether the bus has to take something before another call is served: there is more for it
-    /// than dbus/limits.hpp allows. Then, for how long it has taken nothing of it.
+    /// Whether the bus has to take something before another call is served. Then, for how long it
+    /// has taken nothing.
     std::optional<Stall::Time::duration> held_up();
     /// What is on its way to the bus, which the kernel keeps for it, in the kernel's bytes.
     [[nodiscard]] int untaken_bytes() const;
@@ -52,6 +54,10 @@ class Reception {
 
   private:
     bool let_through(sd_bus_message* call);
+    /// Which the kernel does not keep for the bus yet, as it has no room.
+    [[nodiscard]] std::uint64_t unsent_messages() const;
+    void begin(const std::string& client);
+    Admission::Call paid_by(const std::string& client, Admission::Call call);
     void come(const std::string& name);
     void leave(const std::string& name);
 
@@ -66,9 +72,10 @@ class Reception {
     LateRefusals late_refusals_;
     Stall stall_;
     Authorization authorization_;
-    std::string caller_;  ///< whose call is being handled, if it is to be paid for
-    TokenBucket::Time called_;
+    std::string caller_;                ///< whose call is being handled, if it is to be paid for
+    std::chrono::nanoseconds begun_{};  ///< that call, in the processor's time
     int untaken_before_ = 0;
+    std::uint64_t unsent_before_ = 0;
     std::size_t bytes_ = 0;  ///< that the call brings which is being handled; not counted for root
     std::unique_ptr<sd_bus_slot, Unref> filter_;
 };

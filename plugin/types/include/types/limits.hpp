@@ -6,8 +6,8 @@
 
 #include "types/tunnel.hpp"
 
-// How much there can be at most: what is kept must fit into the memory of a small router, and a
-// page of it into a message of the bus (dbus-daemon(1): 32 MiB).
+// How much there can be at most: a page of it must fit into a message of the bus (dbus-daemon(1):
+// 32 MiB).
 namespace porthole {
 
 /// Of all origins: clients get none beyond these. Ports are no limit where IPv6 hosts have all of

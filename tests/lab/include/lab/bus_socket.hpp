@@ -57,8 +57,10 @@ class BusSocket {
     explicit BusSocket(const Bus& bus);
 
     /// False if the bus has closed the connection, or has not taken all of it within the limit.
+    // NOLINTNEXTLINE(modernize-use-nodiscard): some do not care.
     bool send(std::string_view bytes, Duration limit = Duration(10'000)) const;
     /// What has come, without waiting for it; empty: nothing.
+    // NOLINTNEXTLINE(modernize-use-nodiscard)
     std::string receive() const;
     /// Waits until something has come; false at the limit.
     [[nodiscard]] bool wait(Duration limit = Duration(10'000)) const;
