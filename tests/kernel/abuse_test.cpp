@@ -37,6 +37,9 @@ constexpr std::size_t left_over = std::size_t{6} << 20U;
 
 constexpr std::size_t large = 60'000;
 
+constexpr bool sanitized = lab::Porthole::keeps_what_it_frees;
+constexpr int many = sanitized ? 100 : 1000;
+
 /// A bystander, who is answered as if nothing was, while others do what a test has them do.
 class Abuse : public testing::Test {
   protected:
@@ -46,8 +49,6 @@ class Abuse : public testing::Test {
     void SetUp() override {
         bystander.emplace(porthole);
         serve(100);
-        const Seconds least = lab::Porthole::keeps_what_it_frees ? 200ms : 30ms;
-        patience = std::max(least, 8 * p99());
         waited_.clear();
         before_ = memory();
     }
@@ -56,10 +57,9 @@ class Abuse : public testing::Test {
         EXPECT_LT(p99().count(), patience.count());
         RecordProperty("calls", static_cast<int>(waited_.size()));
         RecordProperty("p99-us", static_cast<int>(p99().count() * 1e6));
-        RecordProperty("patience-us", static_cast<int>(patience.count() * 1e6));
         RecordProperty("longest-us", static_cast<int>(waited_.back().count() * 1e6));
         RecordProperty("most-memory-kib", static_cast<int>(most_seen_ >> 10U));
-        if (lab::Porthole::keeps_what_it_frees) return;
+        if (sanitized) return;
         EXPECT_LT(most_seen_, most_memory);
         // It is given back when nothing has been settled for two seconds.
         EXPECT_TRUE(lab::comes_true([this] { return memory() < before_ + left_over; }))
@@ -106,9 +106,9 @@ class Abuse : public testing::Test {
     lab::TwoSites sites;
     lab::Porthole porthole{sites.gateway_a};
     std::optional<BusClient> bystander;
-    /// Of the bystander, for 99 of 100 reservations: for builds that are not optimised and machines
-    /// that are busy. What it is otherwise, tests/bench/abuse.cpp measures.
-    Seconds patience{};
+    /// Of the bystander, for 99 of 100 reservations. Who is kept from being served waits for many
+    /// seconds; what others wait for is measured by tests/bench/abuse.cpp.
+    Seconds patience = sanitized ? 5s : 500ms;
 
   private:
     Seconds p99() {
@@ -129,11 +129,12 @@ TEST_F(Abuse, FloodsWithCalls) {
         flooding.send(repeated(status(), 100));
         if (flooding.receive().find(busy) != std::string::npos) refused = true;
     });
-    serve(1000);
-    EXPECT_TRUE(lab::comes_true([&] {
-        serve(1);
-        return refused.load();
-    }));
+    serve(many);
+    // Under the sanitizers the bus does not come to more calls than a user may make.
+    EXPECT_TRUE(sanitized || lab::comes_true([&] {
+                    serve(1);
+                    return refused.load();
+                }));
     auto other_user = well_behaved(man);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(error_of([&] { other_user.status(); }).second, "");
 }
@@ -149,7 +150,7 @@ TEST_F(Abuse, FloodsWithCallsThatWantNoAnswer) {
         EXPECT_TRUE(flooding.wait());
         flooding.receive();
     });
-    serve(1000);
+    serve(many);
     EXPECT_TRUE(lab::comes_true([&] {
         serve(1);
         return flood.times() >= 10;
@@ -172,7 +173,7 @@ TEST_F(Abuse, OpensFiveHundredConnections) {
 
 // The bus takes a little of an answer, then looks at a hundred calls, and so on.
 TEST_F(Abuse, ListsOverAHundredConnections) {
-    if (lab::Porthole::keeps_what_it_frees) GTEST_SKIP() << "the sanitizers take too long";
+    if (sanitized) GTEST_SKIP() << "the sanitizers take too long";
     patience = 20s;
     reserve_with_long_comments(500);
     std::vector<lab::BusSocket> all;
@@ -208,7 +209,7 @@ TEST_F(Abuse, NeverReadsItsAnswers) {
         return bus.unread_of_service() > limits::unread_bytes;
     }));
     std::size_t most_unread = 0;
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < many; ++i) {
         call_and_do_not_read();
         most_unread = std::max(most_unread, bus.unread_of_service());
     }
@@ -359,7 +360,7 @@ TEST_F(Abuse, GuessesIds) {
             EXPECT_TRUE(guessing.wait());
             if (guessing.receive().find(access_denied) != std::string::npos) ++denied;
         });
-        serve(500);
+        serve(many / 2);
         EXPECT_TRUE(lab::comes_true([&] {
             serve(1);
             return guesses.times() > 500;
@@ -383,7 +384,7 @@ TEST_F(Abuse, HoldsACheckpoint) {
         EXPECT_TRUE(extending.wait());
         extending.receive();
     });
-    serve(500);
+    serve(many / 2);
     const auto [error, message] = error_of([&] { checkpoint_of(*bystander); });
     EXPECT_EQ(error, busy);
     EXPECT_EQ(active_checkpoint_of(*bystander), held);
@@ -410,13 +411,12 @@ TEST_F(Abuse, SubscribesAndStalls) {
         serve(1);
         return bus.unread_of_service() > before;
     }));
-    serve(3000);
+    serve(3 * many);
     EXPECT_LT(bus.unread_of_service(), limits::unread_bytes);
 }
 
 // Each time as somebody whom nobody knows.
 TEST_F(Abuse, ListsAndComesBackAsANewClient) {
-    patience = 1s;
     reserve_with_long_comments(500);
     const Meanwhile lists([&] {
         const auto anew = client(nobody);
