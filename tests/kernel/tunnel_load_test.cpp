@@ -40,14 +40,15 @@ class TunnelLoad : public TwoGateways {
         return transfer;
     }
 
-    /// What a client on a1 reports of one connection to b1, over which one of them sends.
+    /// What a client on a1 reports of one connection to b1, over which one of them sends. Large
+    /// buffers could hold most of it when the sender has done.
     [[nodiscard]] json iperf3(const std::vector<std::string>& options) const {
         lab::Process server(sites.b1, {"iperf3", "--server", "--one-off", "--forceflush", "--bind",
                                        std::string(addresses::b1)});
         EXPECT_TRUE(server.wait_for_output("Server listening", limit)) << server.errors();
-        std::vector<std::string> arguments{"iperf3",   "--json",
-                                           "--client", std::string(addresses::b1),
-                                           "--bytes",  std::to_string(bytes_to_send)};
+        std::vector<std::string> arguments{
+            "iperf3",   "--json", "--client", std::string(addresses::b1),
+            "--window", "64K",    "--bytes",  std::to_string(bytes_to_send)};
         arguments.insert(arguments.end(), options.begin(), options.end());
         const auto finished = lab::command(sites.a1, arguments);
         EXPECT_EQ(finished.status, 0) << finished.output << finished.errors;
