@@ -418,7 +418,7 @@ TEST_F(Abuse, SubscribesAndStalls) {
             return bus.unread_of_service() > limits::unread_bytes;
         },
         lab::Duration(120'000)));
-    for (int i = 0; i < 100; ++i) change_all();
+    for (int i = 0; i < 400; ++i) change_all();
     EXPECT_LT(bus.unread_of_service(), limits::unread_bytes + (std::size_t{4} << 20U));
     release_all();
 }
