@@ -29,6 +29,11 @@ namespace porthole::bench {
 namespace {
 
 constexpr std::size_t many = 60'000;
+constexpr std::size_t least_rounds = 20;
+constexpr std::size_t most_rounds = 120;
+/// A ratio is known well enough when its interval is no wider than this part of what the goal
+/// allows.
+constexpr double narrow = 0.1;
 constexpr int turns = 30;                   // in a round
 constexpr std::size_t bursts = 10;          // in a turn
 constexpr std::size_t burst_packets = 100;  // in one system call
@@ -217,12 +222,24 @@ struct Traffic {
     bool owner;
     bool new_flows;
     std::size_t of_each;
-    int rounds;
     double goal;
     std::array<Samples, gateways> times = {};
 
     /// All that take part: the first ones.
     [[nodiscard]] std::size_t count() const { return gateway_at(plain, of_each); }
+
+    [[nodiscard]] std::size_t rounds() const { return times.at(empty).size(); }
+
+    /// Whether more rounds would tell no more: it depends on how wide the intervals are, and not on
+    /// where they lie.
+    [[nodiscard]] bool is_known() const {
+        if (rounds() < least_rounds) return false;
+        if (rounds() == most_rounds) return true;
+        return std::ranges::all_of(
+            std::array{with_plain(full), with_plain(least)}, [&](const Comparison& comparison) {
+                return comparison.ratio.high - comparison.ratio.low <= narrow * (goal - 1);
+            });
+    }
 
     /// The geometric mean of what the gateways of a kind from this one on took in a round.
     [[nodiscard]] double mean_of(Kind kind, std::size_t first, std::size_t end,
@@ -236,26 +253,24 @@ struct Traffic {
 
     [[nodiscard]] Line line(std::string_view name, const Comparison& comparison) const {
         const auto& [measured, reference, ratio] = comparison;
-        return {
-            .what = fmt::format("{}, {}", what, name),
-            .measured = fmt::format("{:.2f} µs", measured * 1e6),
-            .compared = fmt::format("plain masquerade {:.2f} µs", reference * 1e6),
-            .ratio = fmt::format("{:.3f} ({:.3f} to {:.3f})", ratio.median, ratio.low, ratio.high),
-            .goal = "",
-            .verdict = ""};
+        return {.what = fmt::format("{}, {}", what, name),
+                .measured = fmt::format("{:.2f} µs", measured * 1e6),
+                .compared = fmt::format("plain masquerade {:.2f} µs", reference * 1e6),
+                .ratio = fmt::format("{:.3f} ({:.3f} to {:.3f}; {} rounds)", ratio.median,
+                                     ratio.low, ratio.high, rounds()),
+                .goal = "",
+                .verdict = ""};
     }
 
     [[nodiscard]] Lines lines() const {
-        const auto all_of = [this](Kind kind) {
-            return [this, kind](std::size_t round) { return mean_of(kind, 0, of_each, round); };
-        };
-        const auto ours = compare(all_of(full), all_of(plain));
-        const auto floor = compare(all_of(least), all_of(plain));
+        const auto ours = with_plain(full);
+        const auto floor = with_plain(least);
         auto judged = line("60,000 reservations", ours);
         judged.goal = fmt::format("{:.2f}", goal);
         judged.verdict = verdict_at_most(ours.ratio.high, goal, floor.ratio.high);
-        const auto without = compare(
-            [this](std::size_t round) { return times.at(empty).values()[round]; }, all_of(plain));
+        const auto without =
+            compare([&](std::size_t round) { return times.at(empty).values()[round]; },
+                    [&](std::size_t round) { return mean_of(plain, 0, of_each, round); });
         const auto half = compare(
             [this](std::size_t round) { return mean_of(plain, 0, of_each / 2, round); },
             [this](std::size_t round) { return mean_of(plain, of_each / 2, of_each, round); });
@@ -264,13 +279,19 @@ struct Traffic {
     }
 
   private:
+    /// All gateways of a kind against all plain ones.
+    [[nodiscard]] Comparison with_plain(Kind kind) const {
+        return compare([&](std::size_t round) { return mean_of(kind, 0, of_each, round); },
+                       [&](std::size_t round) { return mean_of(plain, 0, of_each, round); });
+    }
+
     template <typename Measured, typename Reference>
     [[nodiscard]] Comparison compare(const Measured& measured_in,
                                      const Reference& reference_in) const {
         Samples ratios;
         Samples measured;
         Samples reference;
-        for (std::size_t round = 0; round < times.at(empty).size(); ++round) {
+        for (std::size_t round = 0; round < rounds(); ++round) {
             measured.add(measured_in(round));
             reference.add(reference_in(round));
             ratios.add(measured.values()[round] / reference.values()[round]);
@@ -289,18 +310,17 @@ Lines measure_packets(const Options&) {
         paths.push_back(std::make_unique<Path>(many));
         paths.push_back(std::make_unique<Path>(std::nullopt, least_guard));
     }
-    // What an established packet pays is as little as rounds and gateways differ by: it takes more.
-    std::array traffic{
-        Traffic{"established packet of others", false, false, most_of_each, 120, 1.03},
-        Traffic{"new flow of others", false, true, 4, 40, 1.08},
-        Traffic{"established packet of an owner", true, false, 4, 40, 1.08},
-        Traffic{"new flow of an owner", true, true, 4, 40, 1.15}};
+    // What an established packet pays is as little as gateways differ by: it takes more of them.
+    std::array traffic{Traffic{"established packet of others", false, false, most_of_each, 1.03},
+                       Traffic{"new flow of others", false, true, 4, 1.08},
+                       Traffic{"established packet of an owner", true, false, 4, 1.08},
+                       Traffic{"new flow of an owner", true, true, 4, 1.15}};
     std::mt19937 random(1);  // the same order every time
     hold_processor();
     for (auto& kind : traffic) {
         std::vector<std::size_t> order(kind.count());
         std::iota(order.begin(), order.end(), 0);
-        for (int round = -1; round < kind.rounds; ++round) {
+        for (bool warm = false; !kind.is_known(); warm = true) {
             for (const auto gateway : order) paths[gateway]->begin(kind.owner, kind.new_flows);
             for (int turn = 0; turn < turns; ++turn) {
                 std::ranges::shuffle(order, random);
@@ -308,7 +328,7 @@ Lines measure_packets(const Options&) {
             }
             for (const auto gateway : order) {
                 const double time = paths[gateway]->end();
-                if (round >= 0) kind.times.at(gateway).add(time);  // the first one warms up
+                if (warm) kind.times.at(gateway).add(time);
             }
         }
     }
