@@ -19,6 +19,8 @@ class IConnection;
 
 namespace porthole::dbus {
 
+class GatewayObject;
+
 /// The system bus is not there, went away or does not let us have our name. Nothing can be done
 /// about it but to say so and exit; a service manager starts the daemon again.
 class BusFailure : public std::runtime_error {
@@ -89,7 +91,6 @@ class Service final : public EventSource {
 
   private:
     using Clock = std::chrono::steady_clock;
-    class Adaptor;
 
     Interest held_up(Clock::duration time);
     void announce_changes();
@@ -97,7 +98,7 @@ class Service final : public EventSource {
 
     Bus& bus_;
     Gateway& gateway_;
-    std::unique_ptr<Adaptor> adaptor_;
+    std::unique_ptr<GatewayObject> object_;
     Clock::time_point next_announcement_;  ///< not before this
     Clock::time_point next_host_announcement_;
     std::uint64_t announced_ = 0;      ///< the generation of which everything was announced
