@@ -33,7 +33,7 @@ constexpr std::size_t least_rounds = 20;
 constexpr std::size_t most_rounds = 120;
 /// A ratio is known well enough when its interval is no wider than this part of what the goal
 /// allows.
-constexpr double narrow = 0.1;
+constexpr double narrow = 0.25;
 constexpr int turns = 30;                   // in a round
 constexpr std::size_t bursts = 10;          // in a turn
 constexpr std::size_t burst_packets = 100;  // in one system call
