@@ -14,7 +14,7 @@ namespace porthole::bench {
 namespace {
 
 constexpr std::array<std::size_t, 4> levels{0, 1'000, 10'000, 60'000};
-constexpr int rounds = 8;
+constexpr int rounds = 24;
 constexpr std::size_t calls_per_round = 500;
 constexpr double p50_goal = 0.3e-3;
 constexpr double p99_goal = 1e-3;
