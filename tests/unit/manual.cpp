@@ -247,7 +247,7 @@ TEST_F(ContractManual, HasEveryKeyOfADictionary) {
 }
 
 TEST_F(ContractManual, HasEveryFeature) {
-    const auto service = manual::source("dbus/service.cpp");
+    const auto service = manual::source("dbus/gateway_object.cpp");
     const auto list =
         manual::all(service, R"(Features[^}]*return std::vector<std::string>\{([^}]*)\})");
     ASSERT_THAT(list, SizeIs(1));
