@@ -152,9 +152,7 @@ std::set<ProtocolPort> Observations::overloaded() const {
     return ports;
 }
 
-Conflicts::Findings Observations::findings(const Reservations& reservations,
-                                           const std::vector<ProtocolPort>& own_ports,
-                                           Time now) const {
+Conflicts::Findings Observations::findings(const Reservations& reservations, Time now) const {
     Conflicts::Findings findings;
     find_spared(reservations, spared_, findings);
     find_wanted_twice(reservations, findings);
@@ -169,7 +167,7 @@ Conflicts::Findings Observations::findings(const Reservations& reservations,
         findings[{ConflictCause::foreign_nat, outside, to_text(host), text(host, port)}].used =
             corrected.used;
     }
-    for (const auto& port : own_ports) {
+    for (const auto& port : reservations.own_ports()) {
         if (reservations.anybody(port) == nullptr) continue;
         findings[{ConflictCause::own_listener, port, owner_of(reservations, port), gateway}];
     }

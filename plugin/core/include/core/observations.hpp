@@ -26,9 +26,7 @@ class Observations {
     [[nodiscard]] std::set<ProtocolPort> overloaded() const;
     /// Everything that keeps the promises from being kept: by the last looks, and by the
     /// reservations and the gateway's own ports themselves.
-    [[nodiscard]] Conflicts::Findings findings(const Reservations& reservations,
-                                               const std::vector<ProtocolPort>& own_ports,
-                                               Time now) const;
+    [[nodiscard]] Conflicts::Findings findings(const Reservations& reservations, Time now) const;
 
   private:
     struct Corrected {

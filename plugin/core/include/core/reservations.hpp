@@ -203,6 +203,7 @@ class Reservations {
 
     /// The ports that the gateway itself has, sorted: nobody can reserve them; rows that have one
     /// already keep it.
+    [[nodiscard]] const std::vector<ProtocolPort>& own_ports() const { return own_ports_; }
     void set_own_ports(std::vector<ProtocolPort> ports) { own_ports_ = std::move(ports); }
     /// Whether somebody can have this external port, if nobody has it yet.
     [[nodiscard]] bool can_be_reserved(Protocol protocol, Port port) const {
