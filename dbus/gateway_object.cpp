@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "gateway_object.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include "dbus/limits.hpp"
 #include "dbus/message.hpp"
 #include "dbus/names.hpp"
+#include "dbus/requests.hpp"
 #include "dbus/tunnel_requests.hpp"
 
 namespace porthole::dbus {

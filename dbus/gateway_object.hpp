@@ -10,7 +10,6 @@
 #include "dbus/gateway1_adaptor.hpp"
 #include "dbus/reception.hpp"
 #include "dbus/replies.hpp"
-#include "dbus/requests.hpp"
 #include "dbus/service.hpp"
 #include "tunnel_objects.hpp"
 
