@@ -5,71 +5,17 @@
 #include <cerrno>
 #include <exception>
 #include <iterator>
-#include <span>
 #include <utility>
 
 #include "core/log.hpp"
+#include "tunnel_plan.hpp"
 #include "types/limits.hpp"
-#include "types/sorted.hpp"
 
 namespace porthole {
 namespace {
 
 [[noreturn]] void refuse_port(Port port, const std::string& owner) {
     throw Refused(Refusal::port_taken, "listen-port " + to_text(port) + " belongs to " + owner);
-}
-
-// Endpoints that the kernel has learnt are better than those that were once written down; what was
-// never learnt is as written.
-WireGuardDevice with_learnt_endpoints(WireGuardDevice wanted, const WireGuardDevice& actual) {
-    auto seen = actual.peers.begin();
-    for (auto& peer : wanted.peers) {
-        seen = std::lower_bound(
-            seen, actual.peers.end(), peer.public_key,
-            [](const auto& each, const auto& key) { return each.public_key < key; });
-        if (seen == actual.peers.end()) break;
-        if (seen->public_key == peer.public_key && seen->endpoint) peer.endpoint = seen->endpoint;
-    }
-    return wanted;
-}
-
-// Where peers were last is better than where they were said to be, too.
-WireGuardDevice with_stored_endpoints(WireGuardDevice device, const Tunnel& tunnel) {
-    for (auto& peer : device.peers) {
-        if (const auto learnt = learnt_place(tunnel, peer.public_key)) {
-            peer.endpoint = PeerEndpoint{*learnt};
-        }
-    }
-    return device;
-}
-
-const PeerSettings* peer_in(const TunnelSettings& settings, const PublicKey& key) {
-    const auto found = std::ranges::lower_bound(settings.peers, key, {}, &PeerSettings::public_key);
-    return found != settings.peers.end() && found->public_key == key ? &*found : nullptr;
-}
-
-// Whether nobody has said that the peer is somewhere else.
-bool is_placed_alike(const TunnelSettings& before, const TunnelSettings& after,
-                     const PublicKey& key) {
-    const auto* old = peer_in(before, key);
-    const auto* now = peer_in(after, key);
-    return old != nullptr && now != nullptr && old->endpoint == now->endpoint;
-}
-
-// The same of peers whose place is to be what it was to be `before`. Until a name is resolved,
-// where its peer is is the best guess.
-WireGuardDevice continued(const TunnelSettings& before, const WireGuardDevice& actual,
-                          const Tunnel& after) {
-    auto device = with_stored_endpoints(device_of(after.settings), after);
-    const auto learnt = with_learnt_endpoints(device, actual);
-    for (std::size_t i = 0; i < device.peers.size(); ++i) {
-        const auto& wanted = after.settings.peers[i];
-        const bool named = wanted.endpoint && std::holds_alternative<NamedPlace>(*wanted.endpoint);
-        if (named || is_placed_alike(before, after.settings, wanted.public_key)) {
-            device.peers[i].endpoint = learnt.peers[i].endpoint;
-        }
-    }
-    return device;
 }
 
 auto place_of(std::vector<PeerSettings>& peers, const PublicKey& key) {
@@ -84,12 +30,6 @@ void take_back(const InterfaceName& name, const Undo& undo) {
     } catch (const std::exception& failure) {
         log::error("take-back-failed", "{} is not as it was: {}", to_text(name), failure.what());
     }
-}
-
-bool is_main(const RouteTable& table) {
-    constexpr std::uint32_t number = 254;
-    return table.choice == RouteTable::Choice::automatic ||
-           (table.choice == RouteTable::Choice::number && table.number == number);
 }
 
 // The kernel would put a number in its place.
@@ -120,20 +60,6 @@ PeerState state_of(const WireGuardPeer& peer,
     return handshake_age ? PeerState::stale : PeerState::unseen;
 }
 
-// The same as require_consistent() does, of one peer among others that are consistent.
-void require_consistent_with(const TunnelSettings& settings, const PeerSettings& peer) {
-    WireGuardDevice alone{.private_key = settings.private_key, .peers = {peer_of(peer)}};
-    for (const auto& other : settings.peers) {
-        if (other.public_key == peer.public_key) continue;
-        std::vector<Network> common;
-        std::ranges::set_intersection(other.allowed_ips, peer.allowed_ips,
-                                      std::back_inserter(common));
-        if (!common.empty()) alone.peers.push_back(peer_of(other));
-    }
-    std::ranges::sort(alone.peers, {}, &WireGuardPeer::public_key);
-    require_consistent(alone);
-}
-
 }  // namespace
 
 PeerSettings peer_with(const PeerChanges& changes) {
@@ -153,59 +79,6 @@ std::string to_text(PeerState state) {
     }
     return "never";
 }
-
-WireGuardPeer peer_of(const PeerSettings& settings) {
-    WireGuardPeer peer{.public_key = settings.public_key,
-                       .preshared_key = settings.preshared_key,
-                       .keepalive = settings.keepalive,
-                       .allowed_ips = settings.allowed_ips};
-    const auto* place = settings.endpoint ? std::get_if<Place>(&*settings.endpoint) : nullptr;
-    if (place != nullptr) peer.endpoint = PeerEndpoint{*place};
-    return peer;
-}
-
-WireGuardDevice device_of(const TunnelSettings& settings) {
-    WireGuardDevice device{
-        .private_key = settings.private_key,
-        .listen_port = settings.listen_port ? settings.listen_port->value() : std::uint16_t{0},
-        .fwmark = settings.fwmark};
-    device.peers.reserve(settings.peers.size());
-    for (const auto& peer : settings.peers) device.peers.push_back(peer_of(peer));
-    return device;
-}
-
-namespace {
-
-TunnelLink link_of(const TunnelSettings& settings, std::span<const PeerSettings> peers) {
-    const bool automatic = settings.table.choice == RouteTable::Choice::automatic;
-    TunnelLink link{.addresses = settings.addresses,
-                    .mtu = settings.mtu,
-                    .routes = {},
-                    .table = settings.table.number,
-                    .default_table = automatic ? settings.fwmark : 0,
-                    .metric = settings.metric,
-                    .fwmark = settings.fwmark};
-    if (settings.table.choice == RouteTable::Choice::off) return link;
-    for (const auto& peer : peers) {
-        link.routes.insert(link.routes.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
-    }
-    sort_unique(link.routes);
-    if (!is_main(settings.table)) return link;
-    // The kernel makes the routes to the interface's own networks there.
-    for (const auto& [address, prefix_length] : settings.addresses) {
-        std::erase(link.routes, *Network::around(address, prefix_length));
-    }
-    return link;
-}
-
-// With the routes of one peer, or of none.
-TunnelLink link_of(const TunnelSettings& settings, const std::optional<PeerSettings>& peer) {
-    return link_of(settings, peer ? std::span(&*peer, 1) : std::span<const PeerSettings>());
-}
-
-}  // namespace
-
-TunnelLink link_of(const TunnelSettings& settings) { return link_of(settings, settings.peers); }
 
 Tunnels::Tunnels(Gateway& gateway, TunnelBackend& backend, std::vector<Tunnel> stored,
                  Gateway::Clock clock, MonotonicClock monotonic)
@@ -348,7 +221,7 @@ void Tunnels::replace(const InterfaceName& name, TunnelSettings settings, Origin
         throw;
     }
     for (const auto& peer : before.peers) {
-        if (peer_in(changed.settings, peer.public_key) == nullptr) {
+        if (find_peer(changed.settings, peer.public_key) == nullptr) {
             handshakes_.forget(name, peer.public_key);
         }
     }
@@ -505,7 +378,7 @@ void Tunnels::move_peer(const InterfaceName& name, const PublicKey& key, const P
     auto to = from;
     to.endpoint = PeerEndpoint{place};
     backend_.change_peer(name, from, to, true);
-    fit_mtu(name, link_of(settings, std::nullopt), to);
+    fit_mtu(name, link_with(settings, std::nullopt), to);
 }
 
 void Tunnels::remember(const std::vector<LearntEndpoint>& learnt) {
@@ -535,9 +408,9 @@ void Tunnels::change(const Tunnel& tunnel, const std::optional<PeerSettings>& be
         after && after->endpoint && std::holds_alternative<NamedPlace>(*after->endpoint);
     // Until the name is known, where it was is the best guess.
     if (named && old_peer) new_peer->endpoint = old_peer->endpoint;
-    auto link = link_of(tunnel.settings, before);
+    auto link = link_with(tunnel.settings, before);
     const auto old_routes = std::exchange(link.routes, {});
-    const auto new_routes = link_of(tunnel.settings, after).routes;
+    const auto new_routes = link_with(tunnel.settings, after).routes;
     std::vector<Network> gone;
     std::vector<Network> come;
     std::ranges::set_difference(old_routes, new_routes, std::back_inserter(gone));

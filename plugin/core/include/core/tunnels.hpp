@@ -9,14 +9,9 @@
 #include "core/handshakes.hpp"
 #include "core/tunnel.hpp"
 #include "core/tunnel_backend.hpp"
+#include "core/tunnel_device.hpp"
 
 namespace porthole {
-
-/// What WireGuard is to be told of a tunnel. Peers that are known by a host name have no endpoint.
-WireGuardDevice device_of(const TunnelSettings& settings);
-WireGuardPeer peer_of(const PeerSettings& settings);
-/// What its interface has besides.
-TunnelLink link_of(const TunnelSettings& settings);
 
 /// What is to be set of a peer: what is not given stays, or is the default of a new one.
 struct PeerChanges {
@@ -73,7 +68,7 @@ struct LearntEndpoint {
 
 /// The use cases of the gateway's own tunnels.
 ///
-/// A change goes the way of the Gateway's: decide, write to the store's open transaction, change
+/// A change goes the way of Enforcement's: decide, write to the store's open transaction, change
 /// the kernel, commit, change memory. A call that throws has changed nothing. Throws
 /// InvalidArgument, Refused, KernelFailure, StorageFailure. `by`: who asks; tunnels of the
 /// configuration file are refused (read_only) to everybody else.
