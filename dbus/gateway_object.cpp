@@ -133,9 +133,10 @@ void GatewayObject::ReserveMany(sdbus::Result<std::vector<ReservedRow>>&& result
 
 void GatewayObject::Change(sdbus::Result<Row>&& result, std::uint64_t id, Dictionary changes,
                            Dictionary options) {
-    change_and_settle(std::move(result), [=, this] {
-        const auto call = parse_change(id, changes, options);
+    change_and_settle(std::move(result), [=, this, client = client()] {
+        auto call = parse_change(id, changes, options);
         if (call.settle) require_room();
+        call.changes.user = reception_.user_of(client);
         const auto row = gateway_.change(call.id, call.changes, call.if_generation);
         return Settled(call.settle, [this, row] { return to_row(newest(row), surroundings()); });
     });
@@ -188,8 +189,8 @@ void GatewayObject::List(sdbus::Result<std::vector<ConflictRow>>&& result) {
 
 void GatewayObject::Resolve(sdbus::Result<>&& result, std::uint64_t id, std::string action,
                             Dictionary options) {
-    change(std::move(result), [=, this] {
-        resolve(gateway_, id, action, parse_resolve(options));
+    change(std::move(result), [=, this, client = client()] {
+        resolve(gateway_, id, action, parse_resolve(options), reception_.user_of(client));
         return std::tuple();
     });
 }

@@ -96,7 +96,9 @@ Reservation Gateway::change(ReservationId id, const ReservationChanges& changes,
                             IfGeneration if_generation) {
     require_generation(if_generation);
     require_wan_address(changes.external_address, reservations_.find(id));
-    enforcement_.commit(reservations_.change(id, changes, clock_()));
+    const auto change = reservations_.change(id, changes, clock_());
+    reservations_.require_room(change);
+    enforcement_.commit(change);
     return *reservations_.find(id);
 }
 

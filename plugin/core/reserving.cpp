@@ -200,6 +200,7 @@ void change_in(Plan& plan, const Reservation& old, const ReservationChanges& cha
         // Somebody wants it to be so, whatever is seen of the host.
         if (row.origin == Origin::automatic) row.state = ReservationState::settling;
         row.origin = Origin::api;
+        row.user = changes.user;
         row.mac.reset();
     }
     auto families = plan.families_of(row.internal);

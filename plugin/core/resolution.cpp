@@ -60,14 +60,14 @@ std::string way(const Conflict& conflict, std::string_view action) {
 }  // namespace
 
 void resolve(Gateway& gateway, std::uint64_t id, std::string_view action,
-             IfGeneration if_generation) {
+             IfGeneration if_generation, std::uint32_t user) {
     gateway.require_generation(if_generation);
     const auto conflict = find(gateway, id);
     require_possible(conflict, action);
     if (action == "wait") return;
     if (action == "reserve") {
         const auto row = owner(gateway, conflict, action);
-        gateway.change(row.id, {.external_port = row.external_port}, if_generation);
+        gateway.change(row.id, {.external_port = row.external_port, .user = user}, if_generation);
     } else if (action == "release-owner") {
         gateway.release(std::array{owner(gateway, conflict, action).id}, if_generation);
     } else {

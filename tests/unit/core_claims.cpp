@@ -351,6 +351,16 @@ TEST_F(ClaimedReservationsTest, MakeWayForChanges) {
     EXPECT_TRUE(is_alternate(all_.find(anna)->external_port));
 }
 
+TEST_F(ClaimedReservationsTest, CountForWhoMakesReservationsOfThem) {
+    const auto id = claim(anna).id;
+    all_.apply(
+        all_.change(id, {.comment = *TextForm<Comment>::parse("laptop"), .user = 1000}, now));
+    EXPECT_EQ(all_.count_of(1000), 0U);
+    all_.apply(all_.change(id, {.external_port = port(7), .user = 1000}, now));
+    EXPECT_EQ(all_.find(anna)->origin, Origin::api);
+    EXPECT_EQ(all_.count_of(1000), 1U);
+}
+
 TEST_F(ClaimedReservationsTest, MakeWayForTheConfiguration) {
     claim(anna);
     const auto configured = all_.configure(std::array{ReserveRequest{.internal = ben}}, now);

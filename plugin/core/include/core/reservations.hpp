@@ -53,6 +53,7 @@ struct ReservationChanges {
     std::optional<std::chrono::seconds> lifetime =
         std::nullopt;  ///< from now; zero: until released
     std::optional<Comment> comment = std::nullopt;
+    std::uint32_t user = 0;  ///< who asks, as of ReserveRequest
 };
 
 /// The way from one state of the reservations to another.
