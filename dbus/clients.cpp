@@ -26,8 +26,8 @@ std::optional<Credentials> parse_credentials(const Dictionary& answer) {
     return Credentials{*user, value<std::vector<std::uint32_t>>(answer, "UnixGroupIDs")};
 }
 
-Clients::Clients(sdbus::IConnection& connection, Changed come, Changed gone)
-    : bus_(sdbus::createProxy(connection, bus_name, bus_path)) {
+Clients::Clients(sdbus::IConnection& connection, Changed come, Changed gone, Identified identified)
+    : identified_(std::move(identified)), bus_(sdbus::createProxy(connection, bus_name, bus_path)) {
     bus_->uponSignal("NameOwnerChanged")
         .onInterface(bus_name)
         .call([this, come = std::move(come), gone = std::move(gone)](const std::string& name,
@@ -68,6 +68,7 @@ void Clients::answer(const std::string& name, const sdbus::Error* error, const D
                         : error != nullptr ? error->getMessage()
                                            : "no user is in its answer";
     asked->second.credentials = credentials;
+    if (credentials) identified_(name, credentials->user);
     for (const auto& known : std::exchange(asked->second.waiting, {})) known(credentials, reason);
 }
 

@@ -15,6 +15,7 @@
 #include "dbus/errors.hpp"
 #include "dbus/limits.hpp"
 #include "dbus/message.hpp"
+#include "dbus/names.hpp"
 #include "types/error.hpp"
 #include "types/processor_time.hpp"
 
@@ -23,10 +24,26 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+std::string_view view_of(const char* text) { return text != nullptr ? text : ""; }
+
+std::string_view method_of(sd_bus_message* call) {
+    return view_of(sd_bus_message_get_member(call));
+}
+
 std::size_t most_text(sd_bus_message* call) {
-    const auto* member = sd_bus_message_get_member(call);
-    const bool has_file = member != nullptr && member == std::string_view("Import");
-    return has_file ? limits::file_bytes : limits::text_bytes;
+    return method_of(call) == "Import" ? limits::file_bytes : limits::text_bytes;
+}
+
+// Also one that is refused is wiped then.
+bool brings_key(sd_bus_message* call) {
+    return method_of(call) == "Import" || method_of(call) == "Join";
+}
+
+// Signals reach us from whoever sends them to us: where they are said to come from does not count
+// (sd-bus compares names of services with nothing).
+bool is_forged(sd_bus_message* signal) {
+    return view_of(sd_bus_message_get_interface(signal)) == bus_name &&
+           view_of(sd_bus_message_get_sender(signal)) != bus_name;
 }
 
 // Who cannot be told must not keep others from being told.
@@ -40,11 +57,12 @@ Reception::Reception(sdbus::IConnection& connection)
     : bus_(bus_of(connection)),
       clients_(
           connection, [this](const std::string& name) { come(name); },
-          [this](const std::string& name) { leave(name); }),
+          [this](const std::string& name) { leave(name); },
+          [this](const std::string& name, uid_t user) {
+              limits_.identify(name, user, Clock::now());
+          }),
       limits_([this](const std::string& client) {
-          clients_.identify(client, [this, client](const auto& credentials, const auto&) {
-              if (credentials) limits_.identify(client, credentials->user, Clock::now());
-          });
+          clients_.identify(client, [](const auto&, const auto&) {});
       }),
       unread_(connection),
       authorization_(connection, clients_) {
@@ -61,7 +79,9 @@ void Reception::Unref::operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(s
 
 bool Reception::let_through(sd_bus_message* call) {
     bytes_ = 0;
+    if (sd_bus_message_is_signal(call, nullptr, nullptr) > 0) return !is_forged(call);
     if (sd_bus_message_is_method_call(call, nullptr, nullptr) <= 0) return true;
+    if (brings_key(call)) sd_bus_message_sensitive(call);
     const auto* name = sd_bus_message_get_sender(call);
     if (name == nullptr) return true;
     const std::string sender(name);
@@ -70,7 +90,13 @@ bool Reception::let_through(sd_bus_message* call) {
             if (limits_.is_root(sender)) return true;
             const auto now = Clock::now();
             unread_.look(now);
-            if (unread_.is_deaf(sender, now)) return false;
+            const auto hearing = unread_.hearing(sender, now);
+            if (hearing == Hearing::deaf) return false;
+            if (hearing == Hearing::unknown) {
+                late_refusals_.put(call, sender, "the bus does not say yet whether you read",
+                                   now + limits::refused_after);
+                return false;
+            }
             if (!limits_.admit(sender, now)) {
                 // Nothing is thrown: there may be very many of these.
                 const auto excess = limits_.excess(sender, now);

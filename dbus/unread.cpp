@@ -38,11 +38,10 @@ void Unread::look(Time now) {
 
 bool Unread::is_too_much() const { return all_.bytes > limits::unread_bytes; }
 
-bool Unread::is_deaf(const std::string& client, Time now) {
-    if (!is_too_much()) return false;
+Hearing Unread::hearing(const std::string& client, Time now) {
+    if (!is_too_much()) return Hearing::hears;
     auto& amount = clients_[client];
-    // What it had not read then it may have read since.
-    if (now - amount.asked > long_ago) amount.bytes = 0;
+    const bool is_news = now - amount.asked < long_ago;
     if (now - amount.asked >= a_moment) {
         amount.asked = now;
         ask(client, "OutgoingBytes", [this, client](std::uint32_t bytes) {
@@ -50,7 +49,8 @@ bool Unread::is_deaf(const std::string& client, Time now) {
             if (known != clients_.end()) known->second.bytes = bytes;
         });
     }
-    return amount.bytes > limits::unread_bytes_of_a_client;
+    if (amount.bytes <= limits::unread_bytes_of_a_client) return Hearing::hears;
+    return is_news ? Hearing::deaf : Hearing::unknown;
 }
 
 void Unread::ask(const std::string& client, const char* key, Answered answered) {

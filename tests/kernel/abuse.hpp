@@ -135,6 +135,19 @@ inline lab::RawCall subscribe() {
             .body = body.bytes()};
 }
 
+/// What the bus would say to the service if this client had left, said by somebody else.
+inline lab::RawCall departure(std::string_view client) {
+    lab::Marshalled body;
+    body.text(client).text(client).text("");
+    return {.path = "/org/freedesktop/DBus",
+            .interface = "org.freedesktop.DBus",
+            .member = "NameOwnerChanged",
+            .signature = "sss",
+            .body = body.bytes(),
+            .answered = false,
+            .signal = true};
+}
+
 /// Several calls, with serials that none had before.
 inline std::string repeated(const lab::RawCall& call, int times) {
     static std::atomic<std::uint32_t> serial = 1;
@@ -175,15 +188,21 @@ class BusStatistics {
 
     /// Bytes that the service has sent and nobody has read.
     std::size_t unread_of_service() {
+        return statistic(std::string(dbus::service_name), "IncomingBytes");
+    }
+    /// Bytes that this client has not read.
+    std::size_t unread_of(const std::string& client) { return statistic(client, "OutgoingBytes"); }
+
+  private:
+    std::size_t statistic(const std::string& client, const std::string& key) {
         dbus::Dictionary statistics;
         bus_->callMethod("GetConnectionStats")
             .onInterface("org.freedesktop.DBus.Debug.Stats")
-            .withArguments(std::string(dbus::service_name))
+            .withArguments(client)
             .storeResultsTo(statistics);
-        return statistics.at("IncomingBytes").get<std::uint32_t>();
+        return statistics.at(key).get<std::uint32_t>();
     }
 
-  private:
     std::unique_ptr<sdbus::IConnection> connection_;
     std::unique_ptr<sdbus::IProxy> bus_;
 };

@@ -86,10 +86,11 @@ Marshalled& Marshalled::raw(std::string_view bytes) {
 
 std::string marshalled(const RawCall& call, std::uint32_t serial) {
     constexpr std::string_view little_endian_call = "l\x01";
+    constexpr std::string_view little_endian_signal = "l\x04";
     constexpr unsigned no_reply_expected = 1;
     constexpr unsigned allow_interactive_authorization = 4;
     Marshalled message;
-    message.raw(little_endian_call)
+    message.raw(call.signal ? little_endian_signal : little_endian_call)
         .number((call.interactive ? allow_interactive_authorization : 0) |
                     (call.answered ? 0 : no_reply_expected),
                 1)
@@ -127,6 +128,8 @@ BusSocket::BusSocket(const Bus& bus) : socket_(connect_to(bus.address())) {
         if (more.empty()) throw std::runtime_error("the bus sends user " + user + " away");
         welcome += more;
     }
+    const auto begin = welcome.find(":1.");
+    name_ = welcome.substr(begin, welcome.find('\0', begin) - begin);
 }
 
 bool BusSocket::send(std::string_view bytes, Duration limit) const {

@@ -39,9 +39,13 @@ class Clients {
     /// Is told the name of a client, or of a service.
     using Changed = std::function<void(const std::string& name)>;
 
-    /// `come` is called when a name has got an owner, `gone` when it has none any more. Throws
-    /// sdbus::Error if the bus does not let us watch its clients.
-    Clients(sdbus::IConnection& connection, Changed come, Changed gone);
+    /// Is told whose a client is, once that is known.
+    using Identified = std::function<void(const std::string& client, uid_t user)>;
+
+    /// `come` is called when a name has got an owner, `gone` when it has none any more,
+    /// `identified` before those who have asked are told. Throws sdbus::Error if the bus does not
+    /// let us watch its clients.
+    Clients(sdbus::IConnection& connection, Changed come, Changed gone, Identified identified);
     ~Clients();
     Clients(const Clients&) = delete;
     Clients& operator=(const Clients&) = delete;
@@ -62,6 +66,7 @@ class Clients {
     void answer(const std::string& name, const sdbus::Error* error, const Dictionary& answer);
 
     std::unordered_map<std::string, Client> clients_;  ///< by unique name
+    Identified identified_;
     std::unique_ptr<sdbus::IProxy> bus_;
 };
 

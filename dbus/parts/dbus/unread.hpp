@@ -15,6 +15,13 @@ class IProxy;
 
 namespace porthole::dbus {
 
+/// Whether a client reads what it is sent, where that matters.
+enum class Hearing : std::uint8_t {
+    hears,    ///< or there is room for what it does not read
+    deaf,     ///< there is no room
+    unknown,  ///< it was deaf, and that was long ago
+};
+
 /// What of our answers and signals clients have not read. The bus keeps it for them, and takes
 /// nothing from us any more once that is 127 MiB (`max_incoming_bytes` in dbus-daemon(1)): one that
 /// never reads would silence us. The bus is asked, without waiting; where it does not say, as it
@@ -34,8 +41,9 @@ class Unread {
     void look(Time now);
     /// Whether it is more than dbus/limits.hpp allows.
     [[nodiscard]] bool is_too_much() const;
-    /// Whether it is too much, and this client is among those who do not read.
-    [[nodiscard]] bool is_deaf(const std::string& client, Time now);
+    /// Whether it is too much, and this client is among those who do not read. What is not known is
+    /// found out by this.
+    [[nodiscard]] Hearing hearing(const std::string& client, Time now);
     void forget(const std::string& client) { clients_.erase(client); }
 
   private:

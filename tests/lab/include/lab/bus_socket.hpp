@@ -37,7 +37,7 @@ class Marshalled {
     std::string bytes_;
 };
 
-/// A call of a method.
+/// A call of a method, or a signal.
 struct RawCall {
     std::string destination = "org.porthole.Gateway1";
     std::string path = "/org/porthole/Gateway1";
@@ -47,6 +47,7 @@ struct RawCall {
     std::string body = {};
     bool interactive = false;  ///< ALLOW_INTERACTIVE_AUTHORIZATION
     bool answered = true;      ///< false: NO_REPLY_EXPECTED
+    bool signal = false;
 };
 std::string marshalled(const RawCall& call, std::uint32_t serial = 2);
 
@@ -67,9 +68,12 @@ class BusSocket {
     /// Whether the bus has closed the connection; what has come is lost.
     [[nodiscard]] bool is_closed() const;
     [[nodiscard]] int descriptor() const { return socket_.get(); }
+    /// Its unique name.
+    [[nodiscard]] const std::string& name() const { return name_; }
 
   private:
     FileDescriptor socket_;
+    std::string name_;
 };
 
 }  // namespace porthole::lab
