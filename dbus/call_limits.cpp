@@ -17,6 +17,7 @@ constexpr double kibibyte = 1024;
 
 CallLimits::CallLimits(Ask ask)
     : ask_(std::move(ask)),
+      time_of_strangers_(limits::calls_per_second, limits::calls_at_once, {}),
       bytes_of_strangers_(limits::bytes_per_second, limits::bytes_at_once, {}) {}
 
 bool CallLimits::is_root(const std::string& client) const {
@@ -39,7 +40,8 @@ bool CallLimits::admit(const std::string& client, Time now) {
     const auto allowance = allowance_of(known->second);
     if (!allowance) return true;
     if (allowance->wait(now) > TokenBucket::Seconds::zero()) return false;
-    charge(client, 1, 0, now);
+    allowance->calls.take(1, now);
+    if (!known->second.user) ++known->second.used_calls;
     return true;
 }
 
@@ -50,17 +52,23 @@ CallLimits::Excess CallLimits::excess(const std::string& client, Time now) {
     const auto& user = known->second.user;
     const auto until = now + std::chrono::ceil<Time::duration>(allowance->wait(now));
     const auto whose = user ? fmt::format("user {}", *user) : client;
-    if (allowance->bytes.wait(now) > allowance->calls.wait(now)) {
+    constexpr auto strangers = "all clients that are not known yet";
+    const auto wait = allowance->wait(now);
+    if (allowance->bytes.wait(now) == wait) {
         return {fmt::format("{} may be answered {} KiB a second, and {} KiB at once",
-                            user ? whose : "all clients that are not known yet",
-                            limits::bytes_per_second / kibibyte, limits::bytes_at_once / kibibyte),
+                            user ? whose : strangers, limits::bytes_per_second / kibibyte,
+                            limits::bytes_at_once / kibibyte),
                 until, whose};
     }
+    const bool alone = allowance->calls.wait(now) == wait;
     return {
         fmt::format("{} may make {} calls a second, and {} at once, of which one that takes long "
                     "counts as several",
-                    user ? whose : "a client", limits::calls_per_second,
-                    user ? limits::calls_at_once : limits::calls_of_a_stranger),
+                    user    ? whose
+                    : alone ? "a client"
+                            : strangers,
+                    limits::calls_per_second,
+                    !user && alone ? limits::calls_of_a_stranger : limits::calls_at_once),
         until, whose};
 }
 
@@ -68,11 +76,11 @@ void CallLimits::charge(const std::string& client, double calls, double bytes, T
     const auto known = clients_.find(client);
     if (known == clients_.end()) return;  // it has left meanwhile
     if (const auto allowance = allowance_of(known->second)) {
-        allowance->calls.take(calls, now);
+        allowance->time.take(calls, now);
         allowance->bytes.take(bytes, now);
     }
     if (known->second.user) return;
-    known->second.used_calls += calls;
+    known->second.used_time += calls;
     known->second.used_bytes += bytes;
 }
 
@@ -81,6 +89,7 @@ void CallLimits::identify(const std::string& client, uid_t user, Time now) {
     if (known == clients_.end() || known->second.user) return;
     known->second.user = user;
     // Who is known takes nothing from those who are not.
+    time_of_strangers_.take(-known->second.used_time, now);
     bytes_of_strangers_.take(-known->second.used_bytes, now);
     if (user == root) return;
     if (!users_.contains(user)) forget_users(now);
@@ -88,7 +97,7 @@ void CallLimits::identify(const std::string& client, uid_t user, Time now) {
                     {limits::bytes_per_second, limits::bytes_at_once, now}};
     auto& owner = users_.try_emplace(user, full).first->second;
     ++owner.clients;
-    owner.calls.take(known->second.used_calls, now);
+    owner.calls.take(known->second.used_calls + known->second.used_time, now);
     owner.bytes.take(known->second.used_bytes, now);
 }
 
@@ -100,10 +109,10 @@ void CallLimits::forget(const std::string& client) {
 }
 
 std::optional<CallLimits::Allowance> CallLimits::allowance_of(Client& client) {
-    if (!client.user) return Allowance{client.calls, bytes_of_strangers_};
+    if (!client.user) return Allowance{client.calls, time_of_strangers_, bytes_of_strangers_};
     const auto user = users_.find(*client.user);
     if (user == users_.end()) return std::nullopt;
-    return Allowance{user->second.calls, user->second.bytes};
+    return Allowance{user->second.calls, user->second.calls, user->second.bytes};
 }
 
 // Who comes back then is as good as new.

@@ -54,7 +54,11 @@ class Walk {
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
   private:
-    bool next() { return checked(sd_bus_message_peek_type(call_, &type_, &contents_)) > 0; }
+    bool next() {
+        if (checked(sd_bus_message_peek_type(call_, &type_, &contents_)) == 0) return false;
+        require_at_most(++values_, limits::values, "values in a call");
+        return true;
+    }
 
     void value() {
         switch (type_) {
@@ -133,6 +137,7 @@ class Walk {
     std::size_t most_text_;
     std::size_t bytes_ = 0;
     std::size_t rows_ = 0;
+    std::size_t values_ = 0;
     std::size_t depth_ = 0;
     char type_ = 0;  // of what comes next
     const char* contents_ = nullptr;

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "dbus/late_refusals.hpp"
 
+#include <exception>
 #include <utility>
 
 #include <systemd/sd-bus.h>
 
+#include "dbus/errors.hpp"
 #include "dbus/limits.hpp"
+#include "types/error.hpp"
 
 namespace porthole::dbus {
 namespace {
 
-constexpr auto busy = "org.porthole.Gateway1.Error.Busy";
+const std::string& name_of_busy() {
+    static const auto name =
+        to_dbus_error(std::make_exception_ptr(porthole::Refused(porthole::Refusal::busy, "")))
+            .getName();
+    return name;
+}
 
 }  // namespace
 
@@ -26,7 +34,8 @@ void LateRefusals::put(sd_bus_message* call, const std::string& whose, const std
     if (count >= limits::late_refusals) return;
     sd_bus_message* refusal = nullptr;
     // Not the call itself, which may be large.
-    const auto made = sd_bus_message_new_method_errorf(call, &refusal, busy, "%s", message.c_str());
+    const auto made = sd_bus_message_new_method_errorf(call, &refusal, name_of_busy().c_str(), "%s",
+                                                       message.c_str());
     if (made < 0) return;
     // Not all at once, as who made them would make as many again at once.
     when += count * limits::between_late_refusals;

@@ -31,8 +31,9 @@ constexpr auto host_announcement_interval = std::chrono::seconds(1);
 // Who makes several calls one after the other makes the next one within this time.
 constexpr auto time_of_an_answer = std::chrono::microseconds(100);
 
-// So many messages are served before other sources of events have their turn.
+// So many messages are served, or for so long, before other sources of events have their turn.
 constexpr int messages_per_turn = 64;
+constexpr auto time_of_a_turn = std::chrono::milliseconds(20);
 
 std::unique_ptr<sdbus::IConnection> connect() {
     try {
@@ -111,8 +112,9 @@ Interest Service::prepare() {
         // for changes with every one that it handles and every one that it sends.
         bool more = true;
         int handled = 0;
+        const auto end_of_turn = Clock::now() + time_of_a_turn;
         bus_is_busy_ = object_->reception().untaken_bytes() > 0;
-        while (more && handled < messages_per_turn) {
+        while (more && handled < messages_per_turn && Clock::now() < end_of_turn) {
             if (const auto time = object_->reception().held_up()) return held_up(*time);
             more = bus_.connection().processPendingRequest();
             object_->reception().handled();

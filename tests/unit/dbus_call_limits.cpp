@@ -193,5 +193,26 @@ TEST_F(DBusCallLimits, RememberSoManyClientsAndNoMore) {
     EXPECT_TRUE(limits_.admit(":2.0", now_));
 }
 
+// Else who comes back each time as a new client would pay nothing.
+TEST_F(DBusCallLimits, CountTheTimeOfAllStrangersTogether) {
+    EXPECT_TRUE(limits_.admit(":1.1", now_));
+    limits_.charge(":1.1", limits::calls_at_once + limits::calls_per_second, 0, now_);
+    limits_.forget(":1.1");
+    EXPECT_EQ(calls(":1.2"), 0);
+    EXPECT_THAT(excess_.message, HasSubstr("all clients that are not known yet may make 1000 "
+                                           "calls a second, and 500 at once"));
+    EXPECT_GT(excess_.until, now_ + 1s);
+    now_ += 1002ms;
+    EXPECT_GT(calls(":1.2"), 0);
+}
+
+TEST_F(DBusCallLimits, GiveTimeBackOnceAClientIsKnown) {
+    EXPECT_TRUE(limits_.admit(":1.1", now_));
+    limits_.charge(":1.1", limits::calls_at_once + limits::calls_per_second, 0, now_);
+    limits_.identify(":1.1", user, now_);
+    EXPECT_EQ(calls(":1.2"), limits::calls_of_a_stranger);
+    EXPECT_EQ(calls(":1.1"), 0);
+}
+
 }  // namespace
 }  // namespace porthole::dbus

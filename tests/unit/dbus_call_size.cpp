@@ -137,5 +137,15 @@ TEST_F(DBusCallSize, HasALimitForDepth) {
     expect_refused("9 values within each other");
 }
 
+// Structs cost nothing else.
+TEST_F(DBusCallSize, CountsWhatIsLookedAt) {
+    open('a', "(yyyyyyyy)");
+    for (std::size_t i = 0; i < limits::rows; ++i) {
+        append("(yyyyyyyy)", 1, 2, 3, 4, 5, 6, 7, 8);
+    }
+    end();
+    expect_refused("524289 values in a call would be too many: at most 524288 are possible");
+}
+
 }  // namespace
 }  // namespace porthole::dbus

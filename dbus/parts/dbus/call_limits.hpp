@@ -37,7 +37,7 @@ class CallLimits {
         std::string whose;
     };
     [[nodiscard]] Excess excess(const std::string& client, Time now);
-    /// A call that was taken in costs so many calls more, and its answer so many bytes.
+    /// A call that was taken in took the time of so many calls more, and its answer so many bytes.
     void charge(const std::string& client, double calls, double bytes, Time now);
 
     /// What it has used up so far, its user has.
@@ -52,6 +52,7 @@ class CallLimits {
     struct Client {
         TokenBucket calls;  ///< until it is known whose it is
         double used_calls = 0;
+        double used_time = 0;
         double used_bytes = 0;  ///< by then
         std::optional<uid_t> user = std::nullopt;
     };
@@ -62,10 +63,11 @@ class CallLimits {
     };
     struct Allowance {
         TokenBucket& calls;
+        TokenBucket& time;  ///< in calls that it would have been enough for
         TokenBucket& bytes;
 
         [[nodiscard]] TokenBucket::Seconds wait(Time now) const {
-            return std::max(calls.wait(now), bytes.wait(now));
+            return std::max({calls.wait(now), time.wait(now), bytes.wait(now)});
         }
     };
 
@@ -74,7 +76,8 @@ class CallLimits {
     void forget_users(Time now);
 
     Ask ask_;
-    TokenBucket bytes_of_strangers_;  ///< of all together: there could be very many
+    TokenBucket time_of_strangers_;  ///< of all together: there could be very many
+    TokenBucket bytes_of_strangers_;
     std::unordered_map<std::string, Client> clients_;  ///< by unique name
     std::unordered_map<uid_t, User> users_;            ///< of clients, and of those who are in debt
 };
