@@ -63,5 +63,8 @@ int main(int argc, char** argv) {
         std::ranges::move(more, std::back_inserter(lines));
     }
     print(lines);
-    return EXIT_SUCCESS;
+    const auto missed = std::ranges::count_if(lines, is_missed);
+    fmt::print("\n{}\n", missed == 0 ? "No goal is missed."
+                                     : fmt::format("Lines with a missed goal: {}.", missed));
+    return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -6,10 +6,20 @@
 #include <cmath>
 #include <cstdio>
 #include <stdexcept>
+#include <string_view>
 
 #include <fmt/format.h>
 
 namespace porthole::bench {
+namespace {
+
+constexpr std::string_view met = "met";
+constexpr std::string_view not_met = "not met";
+constexpr std::string_view below_its_floor = "below its floor";
+constexpr double near_its_floor = 1.25;
+
+}  // namespace
+
 void Samples::add(const Samples& others) {
     values_.insert(values_.end(), others.values_.begin(), others.values_.end());
 }
@@ -53,14 +63,18 @@ std::string p50_p99(const Samples& seconds) {
 std::string times(double ratio) { return fmt::format("{:.{}f}", ratio, ratio < 10 ? 2 : 0); }
 
 std::string verdict_at_most(double measured, double goal, std::optional<double> floor) {
-    if (measured <= goal) return "met";
-    return floor && *floor > goal ? "below its floor" : "not met";
+    if (measured <= goal) return std::string(met);
+    const bool at_floor = floor && *floor > goal && measured <= near_its_floor * *floor;
+    return std::string(at_floor ? below_its_floor : not_met);
 }
 
 std::string verdict_at_least(double measured, double goal, std::optional<double> floor) {
-    if (measured >= goal) return "met";
-    return floor && *floor < goal ? "below its floor" : "not met";
+    if (measured >= goal) return std::string(met);
+    const bool at_floor = floor && *floor < goal && measured >= *floor / near_its_floor;
+    return std::string(at_floor ? below_its_floor : not_met);
 }
+
+bool is_missed(const Line& line) { return line.verdict.find(not_met) != std::string::npos; }
 
 void print(const Lines& lines) {
     using Cells = std::array<std::string, 6>;

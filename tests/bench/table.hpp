@@ -50,10 +50,14 @@ std::string with_quartiles(const Samples& seconds);
 std::string p50_p99(const Samples& seconds);
 std::string times(double ratio);
 
-/// "met", "not met", or "below its floor" where what it consists of takes longer than the goal;
-/// `floor`: the upper end of its spread, as a goal within it cannot be told from it.
+/// "met", "not met", or "below its floor" where what it consists of takes longer than the goal, and
+/// it takes hardly longer than that; `floor`: the upper end of its spread, as a goal within it
+/// cannot be told from it.
 std::string verdict_at_most(double measured, double goal, std::optional<double> floor = {});
 std::string verdict_at_least(double measured, double goal, std::optional<double> floor = {});
+
+/// Whether a goal of this line is not met, and not below its floor either.
+bool is_missed(const Line& line);
 
 /// Prints the lines as one table in Markdown.
 void print(const Lines& lines);
