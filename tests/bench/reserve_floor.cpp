@@ -12,7 +12,7 @@ ReserveFloor::ReserveFloor(Service& service)
     kernel_.execute(scratch_table());
 }
 
-Samples ReserveFloor::measure(std::size_t times) {
+double ReserveFloor::measure(std::size_t times) {
     const auto element = one_element();
     const auto batch = nft::encode_difference({}, element);
     const auto back = nft::encode_difference({}, element.inverse());
@@ -32,7 +32,7 @@ Samples ReserveFloor::measure(std::size_t times) {
         kernel_.execute(back);
     }
     sum.add(sums);
-    return sums;
+    return sums.median();
 }
 
 }  // namespace porthole::bench

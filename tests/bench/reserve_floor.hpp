@@ -16,8 +16,8 @@ class ReserveFloor {
   public:
     /// The calls go to `service`.
     explicit ReserveFloor(Service& service);
-    /// Returns what these calls took.
-    Samples measure(std::size_t times);
+    /// Returns the median of these calls.
+    double measure(std::size_t times);
 
     Samples sum;
     std::array<Samples, 3> parts;
