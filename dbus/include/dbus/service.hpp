@@ -101,8 +101,8 @@ class Service final : public EventSource {
     std::unique_ptr<GatewayObject> object_;
     Clock::time_point next_announcement_;  ///< not before this
     Clock::time_point next_host_announcement_;
-    std::uint64_t announced_ =
-        gateway_.generation();         ///< the generation of which everything was announced
+    /// The generation of which everything was announced.
+    std::uint64_t announced_ = gateway_.generation();
     bool bus_is_busy_ = false;         ///< it had not taken all of our last messages
     std::uint64_t hosts_version_ = 0;  ///< as it was announced
 };

@@ -33,10 +33,9 @@ inline constexpr std::chrono::milliseconds between_late_refusals{1};
 inline constexpr std::size_t clients = 4096;
 
 // The arguments of one call.
-inline constexpr std::size_t rows = 65'536;  // elements of all its arrays
-inline constexpr std::size_t values =
-    8 * rows;                            // that are looked at: a row of ReserveMany is seven
-inline constexpr std::size_t keys = 32;  // of a dictionary
+inline constexpr std::size_t rows = 65'536;      // elements of all its arrays
+inline constexpr std::size_t values = 8 * rows;  // a row of ReserveMany is seven
+inline constexpr std::size_t keys = 32;          // of a dictionary
 inline constexpr std::size_t depth = 8;
 inline constexpr std::size_t bytes = 24UL << 20U;  // of memory that they take, about
 inline constexpr std::size_t text_bytes = 32'768;
