@@ -25,10 +25,10 @@ struct SettlingPace {
     int rest_factor = 10;
     /// or so many times, if it was for more than a few orders: who waits for each of his orders
     /// gives one at a time, and the kernel lets nothing else onto the processor during a walk,
-    int rest_factor_of_many = 60;
+    int rest_factor_of_many = 100;
     std::size_t few = 8;
     /// up to this.
-    std::chrono::milliseconds longest_rest{500};
+    std::chrono::milliseconds longest_rest{1000};
 };
 
 class GracePeriod;
