@@ -107,14 +107,9 @@ void Authorization::ask_polkit(const std::string& client, const Credentials& cre
     });
 }
 
-void Authorization::come(const std::string& name) {
-    if (name == polkit_name) admission_.reconsider();
-}
-
 void Authorization::leave(const std::string& name) {
     admission_.forget(name);
     polkit_.cancel(name);
-    if (name == polkit_name) admission_.reconsider();
 }
 
 }  // namespace porthole::dbus

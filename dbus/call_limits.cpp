@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "dbus/call_limits.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "dbus/limits.hpp"
@@ -17,7 +19,7 @@ constexpr double kibibyte = 1024;
 
 CallLimits::CallLimits(Ask ask)
     : ask_(std::move(ask)),
-      time_of_strangers_(limits::calls_per_second, limits::calls_at_once, {}),
+      calls_of_strangers_(limits::calls_per_second, limits::calls_at_once, {}),
       bytes_of_strangers_(limits::bytes_per_second, limits::bytes_at_once, {}) {}
 
 bool CallLimits::is_root(const std::string& client) const {
@@ -41,7 +43,9 @@ bool CallLimits::admit(const std::string& client, Time now) {
     if (!allowance) return true;
     if (allowance->wait(now) > TokenBucket::Seconds::zero()) return false;
     allowance->calls.take(1, now);
-    if (!known->second.user) ++known->second.used_calls;
+    if (known->second.user) return true;
+    allowance->time.take(1, now);
+    ++known->second.used_calls;
     return true;
 }
 
@@ -75,12 +79,13 @@ CallLimits::Excess CallLimits::excess(const std::string& client, Time now) {
 void CallLimits::charge(const std::string& client, double calls, double bytes, Time now) {
     const auto known = clients_.find(client);
     if (known == clients_.end()) return;  // it has left meanwhile
+    if (known->second.user) bytes = std::max(0.0, bytes - limits::bytes_of_a_call);
     if (const auto allowance = allowance_of(known->second)) {
         allowance->time.take(calls, now);
         allowance->bytes.take(bytes, now);
     }
     if (known->second.user) return;
-    known->second.used_time += calls;
+    known->second.used_calls += calls;
     known->second.used_bytes += bytes;
 }
 
@@ -88,17 +93,28 @@ void CallLimits::identify(const std::string& client, uid_t user, Time now) {
     const auto known = clients_.find(client);
     if (known == clients_.end() || known->second.user) return;
     known->second.user = user;
-    // Who is known takes nothing from those who are not.
-    time_of_strangers_.take(-known->second.used_time, now);
-    bytes_of_strangers_.take(-known->second.used_bytes, now);
-    if (user == root) return;
+    const auto calls = known->second.used_calls;
+    const auto bytes = known->second.used_bytes;
+    bool can_pay = true;
+    if (user != root) {
+        auto& owner = owner_of(user, now);
+        ++owner.clients;
+        can_pay = std::max(owner.calls.wait(now), owner.bytes.wait(now)).count() == 0;
+        owner.calls.take(calls, now);
+        owner.bytes.take(bytes, now);
+    }
+    // Who is known takes nothing from those who are not, unless new clients are all that its user
+    // can still call with.
+    if (!can_pay) return;
+    calls_of_strangers_.take(-calls, now);
+    bytes_of_strangers_.take(-bytes, now);
+}
+
+CallLimits::User& CallLimits::owner_of(uid_t user, Time now) {
     if (!users_.contains(user)) forget_users(now);
     const User full{{limits::calls_per_second, limits::calls_at_once, now},
                     {limits::bytes_per_second, limits::bytes_at_once, now}};
-    auto& owner = users_.try_emplace(user, full).first->second;
-    ++owner.clients;
-    owner.calls.take(known->second.used_calls + known->second.used_time, now);
-    owner.bytes.take(known->second.used_bytes, now);
+    return users_.try_emplace(user, full).first->second;
 }
 
 void CallLimits::forget(const std::string& client) {
@@ -109,7 +125,7 @@ void CallLimits::forget(const std::string& client) {
 }
 
 std::optional<CallLimits::Allowance> CallLimits::allowance_of(Client& client) {
-    if (!client.user) return Allowance{client.calls, time_of_strangers_, bytes_of_strangers_};
+    if (!client.user) return Allowance{client.calls, calls_of_strangers_, bytes_of_strangers_};
     const auto user = users_.find(*client.user);
     if (user == users_.end()) return std::nullopt;
     return Allowance{user->second.calls, user->second.calls, user->second.bytes};

@@ -3,7 +3,10 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+#include <sdbus-c++/IConnection.h>
 #include <sdbus-c++/IProxy.h>
+#include <sdbus-c++/Message.h>
 
 #include "dbus/errors.hpp"
 #include "dbus/names.hpp"
@@ -26,21 +29,27 @@ std::optional<Credentials> parse_credentials(const Dictionary& answer) {
     return Credentials{*user, value<std::vector<std::uint32_t>>(answer, "UnixGroupIDs")};
 }
 
-Clients::Clients(sdbus::IConnection& connection, Changed come, Changed gone, Identified identified)
-    : identified_(std::move(identified)), bus_(sdbus::createProxy(connection, bus_name, bus_path)) {
-    bus_->uponSignal("NameOwnerChanged")
-        .onInterface(bus_name)
-        .call([this, come = std::move(come), gone = std::move(gone)](const std::string& name,
-                                                                     const std::string& /*before*/,
-                                                                     const std::string& owner) {
-            if (!owner.empty()) return come(name);
-            clients_.erase(name);
-            gone(name);
-        });
+Clients::Clients(sdbus::IConnection& connection, Gone gone, Identified identified)
+    : gone_(std::move(gone)),
+      identified_(std::move(identified)),
+      bus_(sdbus::createProxy(connection, bus_name, bus_path)),
+      // Of those who come there may be as many, and they are nobody's business.
+      departures_(connection.addMatch(
+          fmt::format(
+              "type='signal',sender='{0}',interface='{0}',member='NameOwnerChanged',arg2=''",
+              bus_name),
+          [this](sdbus::Message& signal) { guarded([&] { forget(signal); }); })) {
     bus_->finishRegistration();
 }
 
 Clients::~Clients() = default;
+
+void Clients::forget(sdbus::Message& departure) {
+    std::string name;
+    departure >> name;
+    clients_.erase(name);
+    gone_(name);
+}
 
 void Clients::identify(const std::string& client, Known known) {
     auto& asked = clients_[client];

@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 #include <sdbus-c++/IConnection.h>
 #include <sdbus-c++/IProxy.h>
+#include <sdbus-c++/Message.h>
 
 #include "dbus/errors.hpp"
+#include "dbus/names.hpp"
 #include "dbus/values.hpp"
 
 namespace porthole::dbus {
@@ -62,7 +64,12 @@ PolkitAnswer parse_polkit_error(const std::string& name, const std::string& mess
 }
 
 Polkit::Polkit(sdbus::IConnection& connection, std::function<void()> changed)
-    : authority_(sdbus::createProxy(connection, polkit_name, authority_path)) {
+    : authority_(sdbus::createProxy(connection, polkit_name, authority_path)),
+      owner_changes_(connection.addMatch(
+          fmt::format("type='signal',sender='{0}',interface='{0}',member='NameOwnerChanged',"
+                      "arg0='{1}'",
+                      bus_name, polkit_name),
+          [changed](sdbus::Message& /*signal*/) { changed(); })) {
     authority_->uponSignal("Changed").onInterface(authority_interface).call(std::move(changed));
     authority_->finishRegistration();
 }

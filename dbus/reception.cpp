@@ -56,8 +56,7 @@ void refuse(sd_bus_message* call, const char* error, const std::string& message)
 Reception::Reception(sdbus::IConnection& connection)
     : bus_(bus_of(connection)),
       clients_(
-          connection, [this](const std::string& name) { come(name); },
-          [this](const std::string& name) { leave(name); },
+          connection, [this](const std::string& name) { leave(name); },
           [this](const std::string& name, uid_t user) {
               limits_.identify(name, user, Clock::now());
           }),
@@ -127,9 +126,8 @@ void Reception::handled() {
     const auto calls = took / limits::time_of_a_call;
     const bool unknown = unsent_before_ > 0 && unsent_messages() > unsent_before_;
     const auto answer = unknown ? limits::bytes_where_unknown : untaken_bytes() - untaken_before_;
-    const auto bytes = answer - limits::bytes_of_a_call;
-    if (calls > 1 || bytes > 0) {
-        limits_.charge(caller_, std::max(0.0, calls - 1), std::max(0, bytes), Clock::now());
+    if (calls > 1 || answer > 0) {
+        limits_.charge(caller_, std::max(0.0, calls - 1), std::max(0, answer), Clock::now());
     }
     caller_.clear();
 }
@@ -181,8 +179,6 @@ int Reception::untaken_bytes() const {
     int bytes = 0;
     return ioctl(sd_bus_get_fd(bus_), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
-
-void Reception::come(const std::string& name) { authorization_.come(name); }
 
 void Reception::leave(const std::string& name) {
     authorization_.leave(name);

@@ -88,7 +88,7 @@ TEST_F(DBusCallLimits, CountAllClientsOfAUserTogether) {
     identify(":1.2", user);
     EXPECT_EQ(calls(":1.1") + calls(":1.2"), limits::calls_at_once - 2);
     EXPECT_THAT(excess_.message,
-                HasSubstr("user 1000 may make 1000 calls a second, and 500 at once"));
+                HasSubstr("user 1000 may make 1000 calls a second, and 128 at once"));
     identify(":1.3", other);
     EXPECT_EQ(calls(":1.3"), limits::calls_at_once - 1);
 }
@@ -104,7 +104,7 @@ TEST_F(DBusCallLimits, TakeMoreAfterAWhile) {
 
 TEST_F(DBusCallLimits, CountACallThatTakesLongAsSeveral) {
     identify(":1.1", user);
-    limits_.charge(":1.1", 2500, 0, now_);
+    limits_.charge(":1.1", 2000 + limits::calls_at_once, 0, now_);
     EXPECT_EQ(calls(":1.1"), 0);
     now_ += 2s;
     EXPECT_EQ(calls(":1.1"), 0);
@@ -114,7 +114,9 @@ TEST_F(DBusCallLimits, CountACallThatTakesLongAsSeveral) {
 
 TEST_F(DBusCallLimits, CountTheBytesOfAnswers) {
     identify(":1.1", user);
-    limits_.charge(":1.1", 0, limits::bytes_at_once + limits::bytes_per_second, now_);
+    limits_.charge(":1.1", 0,
+                   limits::bytes_of_a_call + limits::bytes_at_once + limits::bytes_per_second,
+                   now_);
     EXPECT_EQ(calls(":1.1"), 0);
     EXPECT_EQ(excess_.message, "user 1000 may be answered 128 KiB a second, and 1024 KiB at once");
     EXPECT_EQ(excess_.whose, "user 1000");
@@ -180,7 +182,7 @@ TEST_F(DBusCallLimits, RememberNobodyForLong) {
 
 TEST_F(DBusCallLimits, RememberSoManyClientsAndNoMore) {
     for (std::size_t i = 0; i < limits::clients; ++i) {
-        EXPECT_TRUE(limits_.admit(":1." + std::to_string(i), now_));
+        identify(":1." + std::to_string(i), root);
     }
     try {
         EXPECT_TRUE(limits_.admit(":2.0", now_));
@@ -200,10 +202,40 @@ TEST_F(DBusCallLimits, CountTheTimeOfAllStrangersTogether) {
     limits_.forget(":1.1");
     EXPECT_EQ(calls(":1.2"), 0);
     EXPECT_THAT(excess_.message, HasSubstr("all clients that are not known yet may make 1000 "
-                                           "calls a second, and 500 at once"));
+                                           "calls a second, and 128 at once"));
     EXPECT_GT(excess_.until, now_ + 1s);
     now_ += 1002ms;
     EXPECT_GT(calls(":1.2"), 0);
+}
+
+TEST_F(DBusCallLimits, CountTheCallsOfAllStrangersTogether) {
+    int all = 0;
+    for (int i = 0; i < 20; ++i) all += calls(":1." + std::to_string(i));
+    EXPECT_EQ(all, limits::calls_at_once);
+    EXPECT_THAT(excess_.message, HasSubstr("all clients that are not known yet may make 1000 "
+                                           "calls a second, and 128 at once"));
+}
+
+// Else a user whose every call is a new client's would have no limit.
+TEST_F(DBusCallLimits, LeaveToStrangersWhatTheirUserCannotPay) {
+    identify(":1.1", user);
+    limits_.charge(":1.1", 1e6, 0, now_);
+    EXPECT_EQ(calls(":1.2"), limits::calls_of_a_stranger);
+    limits_.identify(":1.2", user, now_);
+    EXPECT_EQ(calls(":1.3"), limits::calls_of_a_stranger);
+    limits_.identify(":1.3", other, now_);
+    int all = 0;
+    for (int i = 4; i < 24; ++i) all += calls(":1." + std::to_string(i));
+    EXPECT_EQ(all, limits::calls_at_once - limits::calls_of_a_stranger);
+}
+
+TEST_F(DBusCallLimits, CountEveryByteThatAStrangerIsAnswered) {
+    identify(":1.1", user);
+    limits_.charge(":1.1", 0, limits::bytes_of_a_call, now_);
+    EXPECT_TRUE(limits_.admit(":1.2", now_));
+    limits_.charge(":1.2", 0, limits::bytes_of_a_call, now_);
+    limits_.charge(":1.2", 0, limits::bytes_at_once - limits::bytes_of_a_call, now_);
+    EXPECT_EQ(calls(":1.3"), 0);
 }
 
 TEST_F(DBusCallLimits, GiveTimeBackOnceAClientIsKnown) {

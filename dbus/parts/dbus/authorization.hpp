@@ -37,8 +37,7 @@ class Authorization {
 
     [[nodiscard]] Admission& admission() { return admission_; }
 
-    /// To be told who has come to the bus and who has left it: Clients knows.
-    void come(const std::string& name);
+    /// To be told who has left the bus: Clients knows.
     void leave(const std::string& name);
 
   private:

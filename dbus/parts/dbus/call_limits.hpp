@@ -37,10 +37,12 @@ class CallLimits {
         std::string whose;
     };
     [[nodiscard]] Excess excess(const std::string& client, Time now);
-    /// A call that was taken in took the time of so many calls more, and its answer so many bytes.
+    /// A call that was taken in took the time of so many calls more, and its answer so many bytes,
+    /// of which who is known has some for nothing.
     void charge(const std::string& client, double calls, double bytes, Time now);
 
-    /// What it has used up so far, its user has.
+    /// What it has used up so far, its user has; and where that user had nothing left, all clients
+    /// that are not known yet.
     void identify(const std::string& client, uid_t user, Time now);
     /// The client has left. What its user has used up stays used up.
     void forget(const std::string& client);
@@ -50,9 +52,8 @@ class CallLimits {
 
   private:
     struct Client {
-        TokenBucket calls;  ///< until it is known whose it is
-        double used_calls = 0;
-        double used_time = 0;
+        TokenBucket calls;      ///< until it is known whose it is
+        double used_calls = 0;  ///< with the time that they took
         double used_bytes = 0;  ///< by then
         std::optional<uid_t> user = std::nullopt;
     };
@@ -73,10 +74,11 @@ class CallLimits {
 
     /// Nothing: anything.
     [[nodiscard]] std::optional<Allowance> allowance_of(Client& client);
+    [[nodiscard]] User& owner_of(uid_t user, Time now);
     void forget_users(Time now);
 
     Ask ask_;
-    TokenBucket time_of_strangers_;  ///< of all together: there could be very many
+    TokenBucket calls_of_strangers_;  ///< of all together: there could be very many
     TokenBucket bytes_of_strangers_;
     std::unordered_map<std::string, Client> clients_;  ///< by unique name
     std::unordered_map<uid_t, User> users_;            ///< of clients, and of those who are in debt

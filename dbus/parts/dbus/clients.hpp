@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <sdbus-c++/TypeTraits.h>
 #include <sys/types.h>
 
 #include "dbus/values.hpp"
@@ -16,6 +17,7 @@ namespace sdbus {
 class Error;
 class IConnection;
 class IProxy;
+class Message;
 }  // namespace sdbus
 
 namespace porthole::dbus {
@@ -36,16 +38,14 @@ class Clients {
     /// Is given nothing, and why, where the bus does not say.
     using Known =
         std::function<void(const std::optional<Credentials>& client, const std::string& reason)>;
-    /// Is told the name of a client, or of a service.
-    using Changed = std::function<void(const std::string& name)>;
-
+    /// Is told the name of a client, or of a service, that has no owner any more.
+    using Gone = std::function<void(const std::string& name)>;
     /// Is told whose a client is, once that is known.
     using Identified = std::function<void(const std::string& client, uid_t user)>;
 
-    /// `come` is called when a name has got an owner, `gone` when it has none any more,
-    /// `identified` before those who have asked are told. Throws sdbus::Error if the bus does not
-    /// let us watch its clients.
-    Clients(sdbus::IConnection& connection, Changed come, Changed gone, Identified identified);
+    /// `identified` is called before those who have asked are told. Throws sdbus::Error if the bus
+    /// does not let us watch its clients.
+    Clients(sdbus::IConnection& connection, Gone gone, Identified identified);
     ~Clients();
     Clients(const Clients&) = delete;
     Clients& operator=(const Clients&) = delete;
@@ -63,11 +63,14 @@ class Clients {
         std::optional<Credentials> credentials;
         std::vector<Known> waiting;
     };
+    void forget(sdbus::Message& departure);
     void answer(const std::string& name, const sdbus::Error* error, const Dictionary& answer);
 
     std::unordered_map<std::string, Client> clients_;  ///< by unique name
+    Gone gone_;
     Identified identified_;
     std::unique_ptr<sdbus::IProxy> bus_;
+    sdbus::Slot departures_;  ///< the match
 };
 
 }  // namespace porthole::dbus

@@ -8,10 +8,11 @@
 // root's are neither counted nor measured.
 namespace porthole::dbus::limits {
 
-// Calls. A user may make so many in a second, and so many at once after a rest; who is not known
-// yet may make a few, and all of them together may be answered as much as one user.
+// Calls. A user may make so many in a second, and so many at once after a rest: a system bus lets
+// a client wait for as many answers, and those are before everybody's. Who is not known yet may
+// make a few, and all of them together may be answered as much as one user.
 inline constexpr double calls_per_second = 1000;
-inline constexpr double calls_at_once = 500;
+inline constexpr double calls_at_once = 128;
 inline constexpr double calls_of_a_stranger = 16;
 // A call that takes longer on the processor counts as several, so that a user takes a quarter of
 // it.

@@ -8,6 +8,8 @@
 #include <string>
 #include <unordered_map>
 
+#include <sdbus-c++/TypeTraits.h>
+
 #include "dbus/admission.hpp"
 
 namespace sdbus {
@@ -43,8 +45,8 @@ class Polkit {
   public:
     using Answered = std::function<void(const PolkitAnswer&)>;
 
-    /// `changed`: called whenever polkit may decide otherwise than before.
-    /// Throws sdbus::Error if the bus does not let us listen.
+    /// `changed`: called whenever polkit may decide otherwise than before, also as it comes or
+    /// goes. Throws sdbus::Error if the bus does not let us listen.
     Polkit(sdbus::IConnection& connection, std::function<void()> changed);
     ~Polkit();
     Polkit(const Polkit&) = delete;
@@ -60,6 +62,7 @@ class Polkit {
 
   private:
     std::unique_ptr<sdbus::IProxy> authority_;
+    sdbus::Slot owner_changes_;                             ///< the match
     std::unordered_map<std::string, std::string> pending_;  ///< cancellation ids, by client
     std::uint64_t asked_ = 0;
 };

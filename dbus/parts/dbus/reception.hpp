@@ -58,7 +58,6 @@ class Reception {
     [[nodiscard]] std::uint64_t unsent_messages() const;
     void begin(const std::string& client);
     Admission::Call paid_by(const std::string& client, Admission::Call call);
-    void come(const std::string& name);
     void leave(const std::string& name);
 
     struct Unref {
