@@ -196,7 +196,7 @@ class Ours {
         service_.wait_until_settled();
         floor_.measure(requests);
     }
-    [[nodiscard]] const Samples& floor() const { return floor_.sum; }
+    [[nodiscard]] double floor_p50() const { return floor_.sum.p50(); }
     Samples latency;
 
   private:
@@ -221,11 +221,11 @@ Line compare(const Comparison& comparison, Theirs& theirs) {
         ours.measure(comparison.ours);
     }
     const double ratio = latency.median() / ours.latency.median();
-    const double floor = latency.median() / ours.floor().median();
+    const double floor = latency.median() / ours.floor_p50();
     const double goal = comparison.goal;
     return {.what = comparison.what,
             .measured = fmt::format("ours {}, floor {}", with_quartiles(ours.latency),
-                                    milliseconds(ours.floor().median())),
+                                    milliseconds(ours.floor_p50())),
             .compared = fmt::format("theirs {}", with_quartiles(latency)),
             .ratio = times(ratio),
             .goal = goal > 0 ? fmt::format("{:.0f} times faster", goal) : "",

@@ -26,16 +26,18 @@ struct Level {
     std::size_t existing;
     Site site;
     Service service;
-    Samples latency;
+    Rounds latency;
 
     void measure() {
+        Samples round;
         std::vector<std::uint64_t> ids;
         for (std::size_t i = 0; i < calls_per_round; ++i) {
-            latency.add(seconds([&] {
+            round.add(seconds([&] {
                 const auto row = service.client().reserve("10.0.2.1", "udp", free_port(i));
                 ids.push_back(row.get<0>());
             }));
         }
+        latency.add(round);
         service.client().release(ids);
         service.wait_until_settled();
     }
@@ -47,49 +49,46 @@ Lines measure_reserve(const Options&) {
     std::array<std::unique_ptr<Level>, levels.size()> all;
     for (std::size_t i = 0; i < levels.size(); ++i) all[i] = std::make_unique<Level>(levels[i]);
     ReserveFloor floor(all[0]->service);
-    Samples floor_medians;  // of each round
     for (int round = -1; round < rounds; ++round) {
         if (round == 0) {  // the first one warms up
             for (auto& level : all) level->latency = {};
             floor.sum = {};
             floor.parts = {};
-            floor_medians = {};
         }
         for (auto& level : all) level->measure();
-        floor_medians.add(floor.measure(calls_per_round));
+        floor.measure(calls_per_round);
     }
 
-    const double floor_p50 = floor.sum.median();
-    const double floor_p99 = floor.sum.quantile(0.99);
-    const double slowest = floor_medians.quantile(1);
+    const double slowest = floor.sum.slowest_p50();
     Lines lines;
     for (const auto& level : all) {
-        const double p50 = level->latency.median();
-        const double p99 = level->latency.quantile(0.99);
+        const double p50 = level->latency.p50();
+        const double p99 = level->latency.p99();
         lines.push_back({
             .what = fmt::format("Reserve with {} others, p50 / p99", level->existing),
-            .measured = p50_p99(level->latency),
-            .compared = fmt::format("floor {}, p50 of a round up to {}", p50_p99(floor.sum),
+            .measured = level->latency.text(),
+            .compared = fmt::format("floor {}, p50 of a round up to {}", floor.sum.text(),
                                     milliseconds(slowest)),
-            .ratio = fmt::format("{} / {}", times(p50 / floor_p50), times(p99 / floor_p99)),
+            .ratio =
+                fmt::format("{} / {}", times(p50 / floor.sum.p50()), times(p99 / floor.sum.p99())),
             .goal = "0.3 ms / 1 ms",
             .verdict = fmt::format("{} / {}", verdict_at_most(p50, p50_goal, slowest),
-                                   verdict_at_most(p99, p99_goal, floor_p99)),
+                                   verdict_at_most(p99, p99_goal, floor.sum.p99())),
         });
     }
-    const double flat = all.back()->latency.median() / all.front()->latency.median();
+    const double flat = all.back()->latency.p50() / all.front()->latency.p50();
     lines.push_back({
         .what = "Reserve, p50 with 60,000 others against none",
-        .measured = milliseconds(all.back()->latency.median()),
-        .compared = milliseconds(all.front()->latency.median()),
+        .measured = milliseconds(all.back()->latency.p50()),
+        .compared = milliseconds(all.front()->latency.p50()),
         .ratio = times(flat),
         .goal = "within 20 %",
         .verdict = verdict_at_most(flat, flat_goal),
     });
     lines.push_back({
         .what = "its floor: a trivial call, a commit, one element, p50 / p99",
-        .measured = fmt::format("{}; {}; {}", p50_p99(floor.parts[0]), p50_p99(floor.parts[1]),
-                                p50_p99(floor.parts[2])),
+        .measured = fmt::format("{}; {}; {}", floor.parts[0].text(), floor.parts[1].text(),
+                                floor.parts[2].text()),
         .compared = "",
         .ratio = "",
         .goal = "",

@@ -12,11 +12,12 @@ ReserveFloor::ReserveFloor(Service& service)
     kernel_.execute(scratch_table());
 }
 
-double ReserveFloor::measure(std::size_t times) {
+void ReserveFloor::measure(std::size_t times) {
     const auto element = one_element();
     const auto batch = nft::encode_difference({}, element);
     const auto back = nft::encode_difference({}, element.inverse());
     Samples sums;
+    std::array<Samples, 3> rounds;
     for (std::size_t i = 0; i < times; ++i) {
         double bus = 0;
         double disk = 0;
@@ -26,13 +27,13 @@ double ReserveFloor::measure(std::size_t times) {
             disk = seconds([&] { database_.insert(1); });
             kernel = seconds([&] { kernel_.execute(batch); });
         }));
-        parts[0].add(bus);
-        parts[1].add(disk);
-        parts[2].add(kernel);
+        rounds[0].add(bus);
+        rounds[1].add(disk);
+        rounds[2].add(kernel);
         kernel_.execute(back);
     }
     sum.add(sums);
-    return sums.median();
+    for (std::size_t i = 0; i < parts.size(); ++i) parts[i].add(rounds[i]);
 }
 
 }  // namespace porthole::bench

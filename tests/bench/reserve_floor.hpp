@@ -16,11 +16,11 @@ class ReserveFloor {
   public:
     /// The calls go to `service`.
     explicit ReserveFloor(Service& service);
-    /// Returns the median of these calls.
-    double measure(std::size_t times);
+    /// One round.
+    void measure(std::size_t times);
 
-    Samples sum;
-    std::array<Samples, 3> parts;
+    Rounds sum;
+    std::array<Rounds, 3> parts;
 
   private:
     Service& service_;

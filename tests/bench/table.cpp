@@ -34,6 +34,18 @@ double Samples::quantile(double fraction) const {
     return std::lerp(sorted[below], sorted[above], place - std::floor(place));
 }
 
+void Rounds::add(const Samples& round) {
+    all_.add(round);
+    p50s_.add(round.median());
+    p99s_.add(round.quantile(0.99));
+}
+
+std::string Rounds::text() const {
+    return fmt::format("{} / {} ({} to {}, of all calls {})", milliseconds(p50()),
+                       milliseconds(p99()), milliseconds(p99s_.quantile(0)),
+                       milliseconds(p99s_.quantile(1)), milliseconds(all_.quantile(0.99)));
+}
+
 Interval interval_of(const Samples& samples) {
     // How many samples are below the true median has a binomial distribution.
     constexpr double normal_quantile = 1.96;

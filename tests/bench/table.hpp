@@ -23,6 +23,26 @@ class Samples {
     std::vector<double> values_;
 };
 
+/// Calls that were measured in rounds, in turn with other things.
+class Rounds {
+  public:
+    void add(const Samples& round);
+    /// Of all calls.
+    [[nodiscard]] double p50() const { return all_.median(); }
+    /// Of one round, the median of the rounds: one in which something else has disturbed the
+    /// machine counts once, and not with each of its calls.
+    [[nodiscard]] double p99() const { return p99s_.median(); }
+    /// The median of the slowest round.
+    [[nodiscard]] double slowest_p50() const { return p50s_.quantile(1); }
+    /// "p50 / p99", with the range of the rounds' 99th percentiles and that of all calls.
+    [[nodiscard]] std::string text() const;
+
+  private:
+    Samples all_;
+    Samples p50s_;
+    Samples p99s_;
+};
+
 /// The median with its 95 % confidence interval, by order statistics: whatever the distribution,
 /// and unmoved by the few rounds that something else on the machine has disturbed.
 struct Interval {
