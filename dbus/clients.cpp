@@ -29,16 +29,15 @@ std::optional<Credentials> parse_credentials(const Dictionary& answer) {
     return Credentials{*user, value<std::vector<std::uint32_t>>(answer, "UnixGroupIDs")};
 }
 
-Clients::Clients(sdbus::IConnection& connection, Gone gone, Identified identified)
+Clients::Clients(sdbus::IConnection& connection, Gone gone)
     : gone_(std::move(gone)),
-      identified_(std::move(identified)),
       bus_(sdbus::createProxy(connection, bus_name, bus_path)),
       // Of those who come there may be as many, and they are nobody's business.
       departures_(connection.addMatch(
           fmt::format(
               "type='signal',sender='{0}',interface='{0}',member='NameOwnerChanged',arg2=''",
               bus_name),
-          [this](sdbus::Message& signal) { guarded([&] { forget(signal); }); })) {
+          [this](sdbus::Message& signal) { contained([&] { forget(signal); }); })) {
     bus_->finishRegistration();
 }
 
@@ -77,7 +76,6 @@ void Clients::answer(const std::string& name, const sdbus::Error* error, const D
                         : error != nullptr ? error->getMessage()
                                            : "no user is in its answer";
     asked->second.credentials = credentials;
-    if (credentials) identified_(name, credentials->user);
     for (const auto& known : std::exchange(asked->second.waiting, {})) known(credentials, reason);
 }
 

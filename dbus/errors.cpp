@@ -11,6 +11,13 @@ namespace {
 
 std::string own(const char* name) { return std::string("org.porthole.Gateway1.Error.") + name; }
 
+sdbus::Error defect(const char* message) {
+    log::error("defect", "a D-Bus call failed unexpectedly: {}", message);
+    return sdbus::Error("org.freedesktop.DBus.Error.Failed", message);
+}
+
+}  // namespace
+
 std::string name_of(Refusal reason) {
     switch (reason) {
         case Refusal::port_taken:
@@ -44,13 +51,6 @@ std::string name_of(Refusal reason) {
     }
     return "org.freedesktop.DBus.Error.Failed";
 }
-
-sdbus::Error defect(const char* message) {
-    log::error("defect", "a D-Bus call failed unexpectedly: {}", message);
-    return sdbus::Error("org.freedesktop.DBus.Error.Failed", message);
-}
-
-}  // namespace
 
 sdbus::Error to_dbus_error(const std::exception_ptr& failure) {
     try {

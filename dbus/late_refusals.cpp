@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "dbus/late_refusals.hpp"
 
-#include <exception>
 #include <utility>
 
 #include <systemd/sd-bus.h>
@@ -11,17 +10,6 @@
 #include "types/error.hpp"
 
 namespace porthole::dbus {
-namespace {
-
-const std::string& name_of_busy() {
-    static const auto name =
-        to_dbus_error(std::make_exception_ptr(porthole::Refused(porthole::Refusal::busy, "")))
-            .getName();
-    return name;
-}
-
-}  // namespace
-
 void LateRefusals::Unref::operator()(sd_bus_message* refusal) const {
     sd_bus_message_unref(refusal);
 }
@@ -34,8 +22,8 @@ void LateRefusals::put(sd_bus_message* call, const std::string& whose, const std
     if (count >= limits::late_refusals) return;
     sd_bus_message* refusal = nullptr;
     // Not the call itself, which may be large.
-    const auto made = sd_bus_message_new_method_errorf(call, &refusal, name_of_busy().c_str(), "%s",
-                                                       message.c_str());
+    const auto made = sd_bus_message_new_method_errorf(
+        call, &refusal, name_of(porthole::Refusal::busy).c_str(), "%s", message.c_str());
     if (made < 0) return;
     // Not all at once, as who made them would make as many again at once.
     when += count * limits::between_late_refusals;

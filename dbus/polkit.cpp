@@ -69,7 +69,7 @@ Polkit::Polkit(sdbus::IConnection& connection, std::function<void()> changed)
           fmt::format("type='signal',sender='{0}',interface='{0}',member='NameOwnerChanged',"
                       "arg0='{1}'",
                       bus_name, polkit_name),
-          [changed](sdbus::Message& /*signal*/) { changed(); })) {
+          [changed](sdbus::Message& /*signal*/) { contained(changed); })) {
     authority_->uponSignal("Changed").onInterface(authority_interface).call(std::move(changed));
     authority_->finishRegistration();
 }

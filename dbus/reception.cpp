@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include <fmt/format.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sdbus-c++/Error.h>
@@ -23,6 +24,8 @@ namespace porthole::dbus {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr uid_t root = 0;  // whose calls are neither counted nor measured
 
 std::string_view view_of(const char* text) { return text != nullptr ? text : ""; }
 
@@ -55,14 +58,7 @@ void refuse(sd_bus_message* call, const char* error, const std::string& message)
 
 Reception::Reception(sdbus::IConnection& connection)
     : bus_(bus_of(connection)),
-      clients_(
-          connection, [this](const std::string& name) { leave(name); },
-          [this](const std::string& name, uid_t user) {
-              limits_.identify(name, user, Clock::now());
-          }),
-      limits_([this](const std::string& client) {
-          clients_.identify(client, [](const auto&, const auto&) {});
-      }),
+      clients_(connection, [this](const std::string& name) { leave(name); }),
       unread_(connection),
       authorization_(connection, clients_) {
     const auto see = [](sd_bus_message* message, void* reception, sd_bus_error* /*error*/) {
@@ -86,7 +82,12 @@ bool Reception::let_through(sd_bus_message* call) {
     const std::string sender(name);
     try {
         return guarded([&] {
-            if (limits_.is_root(sender)) return true;
+            const auto client = clients_.find(sender);
+            if (!client) {
+                let_wait(call, sender);
+                return false;
+            }
+            if (client->user == root) return true;
             const auto now = Clock::now();
             unread_.look(now);
             const auto hearing = unread_.hearing(sender, now);
@@ -96,14 +97,14 @@ bool Reception::let_through(sd_bus_message* call) {
                                    now + limits::refused_after);
                 return false;
             }
-            if (!limits_.admit(sender, now)) {
+            if (!limits_.admit(client->user, now)) {
                 // Nothing is thrown: there may be very many of these.
-                const auto excess = limits_.excess(sender, now);
-                late_refusals_.put(call, excess.whose, excess.message,
+                const auto excess = limits_.excess(client->user, now);
+                late_refusals_.put(call, fmt::format("user {}", client->user), excess.message,
                                    std::max(excess.until, now + limits::refused_after));
                 return false;
             }
-            begin(sender);
+            begin(client->user);
             bytes_ = size_of(call, most_text(call));
             return true;
         });
@@ -113,23 +114,46 @@ bool Reception::let_through(sd_bus_message* call) {
     }
 }
 
-void Reception::begin(const std::string& client) {
-    caller_ = client;
+// Nothing is done for a client before the bus has said whose it is: then its calls are received
+// again, before anything else that the bus sends.
+void Reception::let_wait(sd_bus_message* call, const std::string& client) {
+    const bool is_first = !newcomers_.wait(client);
+    if (!newcomers_.keep(call, client, size_of(call, most_text(call)))) {
+        late_refusals_.put(call, client, "too many calls wait until the bus says whose they are",
+                           Clock::now() + limits::refused_after);
+        return;
+    }
+    if (!is_first) return;
+    clients_.identify(client, [this, client](const auto& credentials, const std::string& reason) {
+        for (const auto& kept : newcomers_.take(client)) {
+            if (!credentials) {
+                refuse(kept.get(), name_of(Refusal::access_denied).c_str(),
+                       "the bus does not say who you are: " + reason);
+            } else if (sd_bus_enqueue_for_read(bus_, kept.get()) < 0) {
+                refuse(kept.get(), name_of(Refusal::busy).c_str(), "there is no room");
+            }
+        }
+    });
+}
+
+void Reception::begin(uid_t user) {
+    caller_ = user;
     begun_ = processor_time();
     untaken_before_ = untaken_bytes();
     unsent_before_ = unsent_messages();
 }
 
 void Reception::handled() {
-    if (caller_.empty()) return;
+    if (!caller_) return;
     const TokenBucket::Seconds took = processor_time() - begun_;
     const auto calls = took / limits::time_of_a_call;
     const bool unknown = unsent_before_ > 0 && unsent_messages() > unsent_before_;
     const auto answer = unknown ? limits::bytes_where_unknown : untaken_bytes() - untaken_before_;
-    if (calls > 1 || answer > 0) {
-        limits_.charge(caller_, std::max(0.0, calls - 1), std::max(0, answer), Clock::now());
+    const auto bytes = answer - limits::bytes_of_a_call;
+    if (calls > 1 || bytes > 0) {
+        limits_.charge(*caller_, std::max(0.0, calls - 1), std::max(0, bytes), Clock::now());
     }
-    caller_.clear();
+    caller_.reset();
 }
 
 std::optional<TokenBucket::Time> Reception::refuse_late() {
@@ -148,8 +172,9 @@ void Reception::change(const std::string& client, Question question, Admission::
 // A call that has waited is done while another message is handled.
 Admission::Call Reception::paid_by(const std::string& client, Admission::Call call) {
     return [this, client, call = std::move(call)](const Denial& denial) {
-        if (!caller_.empty() || limits_.is_root(client)) return call(denial);
-        begin(client);
+        const auto known = clients_.find(client);
+        if (caller_ || !known || known->user == root) return call(denial);
+        begin(known->user);
         call(denial);
         handled();
     };
@@ -181,9 +206,9 @@ int Reception::untaken_bytes() const {
 }
 
 void Reception::leave(const std::string& name) {
-    authorization_.leave(name);
-    limits_.forget(name);
+    newcomers_.take(name);
     unread_.forget(name);
+    authorization_.leave(name);
 }
 
 }  // namespace porthole::dbus

@@ -314,9 +314,10 @@ void ConntrackSettler::work(const std::stop_token& stop) {
             }
             report_ = std::move(report);
         }
-        const auto factor =
-            orders.size() > pace_.few ? pace_.rest_factor_of_many : pace_.rest_factor;
-        rested = Clock::now() + std::min<Clock::duration>(took * factor, pace_.longest_rest);
+        const bool many = orders.size() > pace_.few;
+        const auto rest = took * (many ? pace_.rest_factor_of_many : pace_.rest_factor);
+        const auto longest = many ? pace_.longest_rest_of_many : pace_.longest_rest;
+        rested = Clock::now() + std::min<Clock::duration>(rest, longest);
         const std::uint64_t one = 1;
         [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
     }

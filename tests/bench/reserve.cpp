@@ -65,7 +65,7 @@ Lines measure_reserve(const Options&) {
         const double p50 = level->latency.p50();
         const double p99 = level->latency.p99();
         lines.push_back({
-            .what = fmt::format("Reserve with {} others, p50 / p99", level->existing),
+            .what = fmt::format("Reserve with {} others, p50 / p99 of a round", level->existing),
             .measured = level->latency.text(),
             .compared = fmt::format("floor {}, p50 of a round up to {}", floor.sum.text(),
                                     milliseconds(slowest)),

@@ -172,6 +172,34 @@ TEST_F(Abuse, OpensFiveHundredConnections) {
     serve();
 }
 
+// Each connection of a user who has long had what he may; root's come in between.
+TEST_F(Abuse, ComesAnewForEachCall) {
+    const auto come = [this] {
+        auto newcomer = client(nobody);
+        newcomer.send(repeated(status(), 16));
+        return newcomer;
+    };
+    {
+        const Meanwhile newcomers([&] {
+            std::vector<lab::BusSocket> all;
+            while (all.size() < 20) all.push_back(come());
+            for (const auto& each : all) {
+                if (each.wait()) each.receive();
+            }
+        });
+        EXPECT_TRUE(lab::comes_true([&] {
+            serve(1);
+            const auto newcomer = come();
+            return newcomer.wait() && newcomer.receive().find(busy) != std::string::npos;
+        }));
+        for (int i = 0; i < 50; ++i) {
+            BusClient root(porthole);
+            EXPECT_NO_THROW(root.status()) << "its first call";
+        }
+    }
+    serve();
+}
+
 // The bus takes a little of an answer, then looks at a hundred calls, and so on.
 TEST_F(Abuse, ListsOverAHundredConnections) {
     if (sanitized) GTEST_SKIP() << "the sanitizers take too long";

@@ -261,6 +261,13 @@ TEST_F(AuthorizationByPolkit, IsNotTheGroupsWhenPolkitFails) {
     EXPECT_EQ(reserve(member).first, access_denied);
 }
 
+TEST_F(AuthorizationByPolkit, IsTheGroupsOnceItHasGone) {
+    auto somebody = client(games, games);
+    EXPECT_EQ(reserve(somebody).first, "");
+    polkit.reset();
+    EXPECT_TRUE(lab::comes_true([&] { return reserve(somebody).first == access_denied; }));
+}
+
 // portholectl, by somebody who has to authenticate.
 TEST_F(AuthorizationByPolkit, AsksThePersonAtTheTerminal) {
     const auto asked = [this](const std::string& redirection, int expected_status) {

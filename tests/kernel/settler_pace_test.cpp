@@ -97,7 +97,7 @@ TEST_F(SettlerPace, AWalkForManyOrdersIsFollowedByALongerRest) {
            .rest_factor = 0,
            .rest_factor_of_many = 1'000'000,
            .few = 2,
-           .longest_rest = noticeable});
+           .longest_rest_of_many = noticeable});
     const auto rested_after = [&](int orders) {
         std::uint64_t last = 0;
         for (int i = 0; i < orders; ++i) last = order();

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <array>
-#include <memory>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <systemd/sd-bus.h>
-#include <unistd.h>
 
 #include "dbus/call_size.hpp"
 #include "dbus/limits.hpp"
 #include "types/error.hpp"
+#include "unconnected_bus.hpp"
 
 namespace porthole::dbus {
 namespace {
@@ -20,25 +18,6 @@ using testing::HasSubstr;
 // A call as it is read, without a bus.
 class DBusCallSize : public testing::Test {
   protected:
-    void SetUp() override {
-        // Messages can be made as soon as there is somebody whom they could be sent to.
-        std::array<int, 2> ends{};
-        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
-        other_end_ = ends[1];
-        sd_bus* bus = nullptr;
-        ASSERT_GE(sd_bus_new(&bus), 0);
-        bus_.reset(bus);
-        ASSERT_GE(sd_bus_set_fd(bus, ends[0], ends[0]), 0);
-        ASSERT_GE(sd_bus_start(bus), 0);
-        sd_bus_message* message = nullptr;
-        ASSERT_GE(sd_bus_message_new_method_call(bus, &message, "org.porthole.Gateway1", "/",
-                                                 nullptr, "Any"),
-                  0);
-        message_.reset(message);
-    }
-
-    void TearDown() override { ::close(other_end_); }
-
     template <typename... Values>
     void append(const char* types, Values... values) {
         ASSERT_GE(sd_bus_message_append(message_.get(), types, values...), 0);
@@ -62,10 +41,8 @@ class DBusCallSize : public testing::Test {
         }
     }
 
-    int other_end_ = -1;
-    std::unique_ptr<sd_bus, decltype(&sd_bus_unref)> bus_{nullptr, sd_bus_unref};
-    std::unique_ptr<sd_bus_message, decltype(&sd_bus_message_unref)> message_{nullptr,
-                                                                              sd_bus_message_unref};
+    UnconnectedBus bus_;
+    UnconnectedBus::Message message_ = bus_.call("Any");
 };
 
 TEST_F(DBusCallSize, IsNothingOfNothing) { EXPECT_EQ(size(), 0U); }
@@ -92,9 +69,7 @@ TEST_F(DBusCallSize, CountsEveryKeyOfADictionary) {
 TEST_F(DBusCallSize, HasALimitForTexts) {
     append("s", std::string(limits::text_bytes, 'x').c_str());
     EXPECT_GT(size(), limits::text_bytes);
-    message_.reset();
-    TearDown();
-    SetUp();
+    message_ = bus_.call("Any");
     append("v", "s", std::string(limits::text_bytes + 1, 'x').c_str());
     expect_refused("32769 bytes of a text in a call would be too many: at most 32768");
     ASSERT_GE(sd_bus_message_rewind(message_.get(), 1), 0);

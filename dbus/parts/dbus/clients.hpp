@@ -40,12 +40,8 @@ class Clients {
         std::function<void(const std::optional<Credentials>& client, const std::string& reason)>;
     /// Is told the name of a client, or of a service, that has no owner any more.
     using Gone = std::function<void(const std::string& name)>;
-    /// Is told whose a client is, once that is known.
-    using Identified = std::function<void(const std::string& client, uid_t user)>;
-
-    /// `identified` is called before those who have asked are told. Throws sdbus::Error if the bus
-    /// does not let us watch its clients.
-    Clients(sdbus::IConnection& connection, Gone gone, Identified identified);
+    /// Throws sdbus::Error if the bus does not let us watch its clients.
+    Clients(sdbus::IConnection& connection, Gone gone);
     ~Clients();
     Clients(const Clients&) = delete;
     Clients& operator=(const Clients&) = delete;
@@ -68,7 +64,6 @@ class Clients {
 
     std::unordered_map<std::string, Client> clients_;  ///< by unique name
     Gone gone_;
-    Identified identified_;
     std::unique_ptr<sdbus::IProxy> bus_;
     sdbus::Slot departures_;  ///< the match
 };

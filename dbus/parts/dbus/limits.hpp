@@ -9,11 +9,9 @@
 namespace porthole::dbus::limits {
 
 // Calls. A user may make so many in a second, and so many at once after a rest: a system bus lets
-// a client wait for as many answers, and those are before everybody's. Who is not known yet may
-// make a few, and all of them together may be answered as much as one user.
+// a client wait for as many answers, and those are before everybody's.
 inline constexpr double calls_per_second = 1000;
 inline constexpr double calls_at_once = 128;
-inline constexpr double calls_of_a_stranger = 16;
 // A call that takes longer on the processor counts as several, so that a user takes a quarter of
 // it.
 inline constexpr std::chrono::microseconds time_of_a_call{250};
@@ -30,8 +28,10 @@ inline constexpr double bytes_at_once = 1024.0 * 1024;
 inline constexpr std::chrono::milliseconds refused_after{20};
 inline constexpr std::size_t late_refusals = 1024;
 inline constexpr std::chrono::milliseconds between_late_refusals{1};
-// Clients that are remembered: more than a system bus lets in.
-inline constexpr std::size_t clients = 4096;
+// Calls of clients of whom the bus has not said yet whose they are, and the memory that their
+// arguments take: enough for the largest one.
+inline constexpr std::size_t calls_of_a_newcomer = 16;
+inline constexpr std::size_t bytes_of_newcomers = 25UL << 20U;
 
 // The arguments of one call.
 inline constexpr std::size_t rows = 65'536;      // elements of all its arrays

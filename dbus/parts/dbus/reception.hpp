@@ -12,6 +12,7 @@
 #include "dbus/call_limits.hpp"
 #include "dbus/clients.hpp"
 #include "dbus/late_refusals.hpp"
+#include "dbus/newcomers.hpp"
 #include "dbus/stall.hpp"
 #include "dbus/unread.hpp"
 
@@ -56,7 +57,8 @@ class Reception {
     bool let_through(sd_bus_message* call);
     /// Which the kernel does not keep for the bus yet, as it has no room.
     [[nodiscard]] std::uint64_t unsent_messages() const;
-    void begin(const std::string& client);
+    void let_wait(sd_bus_message* call, const std::string& client);
+    void begin(uid_t user);
     Admission::Call paid_by(const std::string& client, Admission::Call call);
     void leave(const std::string& name);
 
@@ -66,12 +68,13 @@ class Reception {
 
     sd_bus* bus_;
     Clients clients_;
+    Newcomers newcomers_;
     CallLimits limits_;
     Unread unread_;
     LateRefusals late_refusals_;
     Stall stall_;
     Authorization authorization_;
-    std::string caller_;                ///< whose call is being handled, if it is to be paid for
+    std::optional<uid_t> caller_;       ///< whose call is being handled, if it is to be paid for
     std::chrono::nanoseconds begun_{};  ///< that call, in the processor's time
     int untaken_before_ = 0;
     std::uint64_t unsent_before_ = 0;

@@ -21,14 +21,14 @@ struct SettlingPace {
     /// But no order waits longer for others.
     std::chrono::milliseconds longest_wait{250};
     /// However many orders come, a walk is followed by a rest of so many times the processor time
-    /// that it took,
+    /// that it took, up to this;
     int rest_factor = 10;
-    /// or so many times, if it was for more than a few orders: who waits for each of his orders
+    std::chrono::milliseconds longest_rest{500};
+    /// or of so many times, if it was for more than a few orders: who waits for each of his orders
     /// gives one at a time, and the kernel lets nothing else onto the processor during a walk,
     int rest_factor_of_many = 100;
     std::size_t few = 8;
-    /// up to this.
-    std::chrono::milliseconds longest_rest{1000};
+    std::chrono::milliseconds longest_rest_of_many{1000};
 };
 
 class GracePeriod;
