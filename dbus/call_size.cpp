@@ -43,20 +43,28 @@ std::size_t bytes_of(char type) {
     }
 }
 
+struct Most {
+    std::size_t rows;
+    std::size_t values;
+    std::size_t bytes;
+    std::size_t text_bytes;
+};
+
 class Walk {
   public:
-    Walk(sd_bus_message* call, std::size_t most_text) : call_(call), most_text_(most_text) {}
+    Walk(sd_bus_message* call, const Most& most) : call_(call), most_(most) {}
 
     // Everything up to the end of the container that is open.
     void all() {
         while (next()) value();
     }
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
+    [[nodiscard]] std::size_t values() const { return values_; }
 
   private:
     bool next() {
         if (checked(sd_bus_message_peek_type(call_, &type_, &contents_)) == 0) return false;
-        require_at_most(++values_, limits::values, "values in a call");
+        require_at_most(++values_, most_.values, "values in a call");
         return true;
     }
 
@@ -69,7 +77,7 @@ class Walk {
                 checked(sd_bus_message_read_basic(call_, type_, static_cast<void*>(&text)));
                 const auto length = std::strlen(text);
                 take_bytes(sizeof(std::string) + length);
-                return require_at_most(length, most_text_, "bytes of a text in a call");
+                return require_at_most(length, most_.text_bytes, "bytes of a text in a call");
             }
             case SD_BUS_TYPE_ARRAY:
                 return array();
@@ -117,11 +125,11 @@ class Walk {
     }
 
     void take_bytes(std::size_t more) {
-        require_at_most(bytes_ += more, limits::bytes, "bytes in a call");
+        require_at_most(bytes_ += more, most_.bytes, "bytes in a call");
     }
 
     void take_rows(std::size_t more) {
-        require_at_most(rows_ += more, limits::rows, "elements in all arrays of a call");
+        require_at_most(rows_ += more, most_.rows, "elements in all arrays of a call");
     }
 
     template <typename Inside>
@@ -134,7 +142,7 @@ class Walk {
     }
 
     sd_bus_message* call_;
-    std::size_t most_text_;
+    Most most_;
     std::size_t bytes_ = 0;
     std::size_t rows_ = 0;
     std::size_t values_ = 0;
@@ -146,10 +154,29 @@ class Walk {
 }  // namespace
 
 std::size_t size_of(sd_bus_message* call, std::size_t most_text) {
-    Walk walk(call, most_text);
+    Walk walk(call, {limits::rows, limits::values, limits::bytes, most_text});
     walk.all();
     checked(sd_bus_message_rewind(call, 1));
     return walk.bytes();
+}
+
+std::optional<std::size_t> size_if_small(sd_bus_message* call) {
+    constexpr auto bytes = limits::bytes_of_a_large_call;
+    constexpr auto values = bytes / sizeof(std::uint64_t);
+    try {
+        Walk walk(call, {values, values, bytes, bytes});
+        walk.all();
+        checked(sd_bus_message_rewind(call, 1));
+        // Containers may be empty, and a path is as long as somebody likes.
+        const auto* path = sd_bus_message_get_path(call);
+        const auto size = walk.bytes() + walk.values() * sizeof(std::uint64_t) +
+                          (path != nullptr ? std::strlen(path) : 0);
+        return size <= bytes ? std::optional(size) : std::nullopt;
+    } catch (const Refused&) {
+        return std::nullopt;
+    } catch (const InvalidArgument&) {
+        return std::nullopt;
+    }
 }
 
 }  // namespace porthole::dbus

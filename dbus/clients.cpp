@@ -53,14 +53,14 @@ void Clients::forget(sdbus::Message& departure) {
 void Clients::identify(const std::string& client, Known known) {
     auto& asked = clients_[client];
     if (asked.credentials) return known(asked.credentials, {});
-    asked.waiting.push_back(std::move(known));
-    if (asked.waiting.size() > 1) return;
+    if (!asked.waiting.empty()) return asked.waiting.push_back(std::move(known));
     bus_->callMethodAsync("GetConnectionCredentials")
         .onInterface(bus_name)
         .withArguments(client)
         .uponReplyInvoke([this, client](const sdbus::Error* error, const Dictionary& reply) {
             guarded([&] { answer(client, error, reply); });
         });
+    asked.waiting.push_back(std::move(known));
 }
 
 std::optional<Credentials> Clients::find(const std::string& client) const {

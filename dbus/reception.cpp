@@ -114,26 +114,34 @@ bool Reception::let_through(sd_bus_message* call) {
     }
 }
 
-// Nothing is done for a client before the bus has said whose it is: then its calls are received
-// again, before anything else that the bus sends.
+// Nothing is done for a client before the bus has said whose it is, and nothing is answered at
+// once: then its calls are received again, before anything else that the bus sends.
 void Reception::let_wait(sd_bus_message* call, const std::string& client) {
-    const bool is_first = !newcomers_.wait(client);
-    if (!newcomers_.keep(call, client, size_of(call, most_text(call)))) {
-        late_refusals_.put(call, client, "too many calls wait until the bus says whose they are",
-                           Clock::now() + limits::refused_after);
-        return;
-    }
-    if (!is_first) return;
-    clients_.identify(client, [this, client](const auto& credentials, const std::string& reason) {
-        for (const auto& kept : newcomers_.take(client)) {
-            if (!credentials) {
-                refuse(kept.get(), name_of(Refusal::access_denied).c_str(),
-                       "the bus does not say who you are: " + reason);
-            } else if (sd_bus_enqueue_for_read(bus_, kept.get()) < 0) {
-                refuse(kept.get(), name_of(Refusal::busy).c_str(), "there is no room");
-            }
+    constexpr auto newcomers = "newcomers";
+    const auto refuse_late = [this](sd_bus_message* refused, const std::string& why) {
+        late_refusals_.put(refused, newcomers, why, Clock::now() + limits::refused_after);
+    };
+    if (newcomers_.expect(client)) {
+        try {
+            clients_.identify(client, [this, client, refuse_late](const auto& credentials,
+                                                                  const std::string& reason) {
+                for (const auto& kept : newcomers_.take(client)) {
+                    if (!credentials) {
+                        refuse_late(kept.get(), "the bus does not say who you are: " + reason);
+                    } else if (sd_bus_enqueue_for_read(bus_, kept.get()) < 0) {
+                        refuse_late(kept.get(), "there is no room for the call");
+                    }
+                }
+            });
+        } catch (...) {
+            newcomers_.take(client);
+            throw;
         }
-    });
+    }
+    if (!newcomers_.keep(call, client)) {
+        refuse_late(call,
+                    "the bus is being asked whose you are, and too many calls wait until then");
+    }
 }
 
 void Reception::begin(uid_t user) {

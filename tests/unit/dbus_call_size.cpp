@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -110,6 +111,29 @@ TEST_F(DBusCallSize, HasALimitForDepth) {
     append("v", "s", "deep");
     for (std::size_t i = 0; i < limits::depth; ++i) end();
     expect_refused("9 values within each other");
+}
+
+// Whatever there is much of: what is not small is not looked at to its end.
+TEST_F(DBusCallSize, IsKnownOfASmallCallOnly) {
+    append("ssq", "192.168.2.2", "udp", 51820);
+    ASSERT_GE(sd_bus_message_seal(message_.get(), 1, 0), 0);
+    EXPECT_GT(size_if_small(message_.get()).value_or(0), 100U);
+    const char* first = nullptr;
+    ASSERT_GE(sd_bus_message_read(message_.get(), "s", &first), 0);
+    EXPECT_STREQ(first, "192.168.2.2") << "it can be read from its beginning";
+
+    message_ = bus_.call("Any");
+    open('a', "as");
+    for (std::size_t i = 0; i < 9000; ++i) append("as", 0);
+    end();
+    ASSERT_GE(sd_bus_message_seal(message_.get(), 1, 0), 0);
+    EXPECT_EQ(size_if_small(message_.get()), std::nullopt) << "empty arrays";
+
+    message_ = bus_.call("Any");
+    const std::vector<std::uint8_t> bytes(limits::bytes_of_a_large_call);
+    ASSERT_GE(sd_bus_message_append_array(message_.get(), 'y', bytes.data(), bytes.size()), 0);
+    ASSERT_GE(sd_bus_message_seal(message_.get(), 1, 0), 0);
+    EXPECT_EQ(size_if_small(message_.get()), std::nullopt) << "bytes";
 }
 
 // Structs cost nothing else.

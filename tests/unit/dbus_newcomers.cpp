@@ -19,8 +19,13 @@ using testing::IsEmpty;
 
 class DBusNewcomers : public testing::Test {
   protected:
-    [[nodiscard]] bool keep(const std::string& client, const char* member, std::size_t bytes = 0) {
-        return newcomers_.keep(bus_.call(member).get(), client, bytes);
+    // `text`: the length of its argument.
+    [[nodiscard]] bool keep(const std::string& client, const char* member, std::size_t text = 0) {
+        const auto call = bus_.call(member);
+        EXPECT_GE(sd_bus_message_append(call.get(), "s", std::string(text, 'x').c_str()), 0);
+        EXPECT_GE(sd_bus_message_seal(call.get(), 1, 0), 0);
+        static_cast<void>(newcomers_.expect(client));
+        return newcomers_.keep(call.get(), client);
     }
     std::vector<std::string> taken(const std::string& client) {
         std::vector<std::string> members;
@@ -35,13 +40,12 @@ class DBusNewcomers : public testing::Test {
 };
 
 TEST_F(DBusNewcomers, KeepTheirOrder) {
-    EXPECT_FALSE(newcomers_.wait(":1.1"));
+    EXPECT_TRUE(newcomers_.expect(":1.1"));
     EXPECT_TRUE(keep(":1.1", "First"));
     EXPECT_TRUE(keep(":1.2", "Other"));
     EXPECT_TRUE(keep(":1.1", "Second"));
-    EXPECT_TRUE(newcomers_.wait(":1.1"));
+    EXPECT_FALSE(newcomers_.expect(":1.1"));
     EXPECT_THAT(taken(":1.1"), ElementsAre("First", "Second"));
-    EXPECT_FALSE(newcomers_.wait(":1.1"));
     EXPECT_THAT(taken(":1.1"), IsEmpty());
     EXPECT_THAT(taken(":1.2"), ElementsAre("Other"));
 }
@@ -54,16 +58,31 @@ TEST_F(DBusNewcomers, KeepAFewCallsOfEach) {
     EXPECT_TRUE(keep(":1.2", "Any"));
 }
 
-TEST_F(DBusNewcomers, KeepNoMoreThanThereIsRoomFor) {
-    EXPECT_TRUE(keep(":1.1", "Large", limits::bytes));
-    EXPECT_FALSE(keep(":1.2", "Large", limits::bytes));
-    EXPECT_FALSE(newcomers_.wait(":1.2"));
-    EXPECT_TRUE(keep(":1.2", "Small"));
-    int more = 0;
-    while (keep(":1." + std::to_string(more + 3), "Empty")) ++more;
-    EXPECT_LT(more, 1024) << "a message takes memory also without arguments";
+TEST_F(DBusNewcomers, KeepOneLargeCall) {
+    constexpr auto large = limits::bytes_of_a_large_call;
+    EXPECT_TRUE(keep(":1.1", "Large", large));
+    EXPECT_FALSE(keep(":1.2", "Large", large));
+    EXPECT_TRUE(keep(":1.2", "Small", large - 1024));
+    EXPECT_THAT(taken(":1.2"), ElementsAre("Small"));
+    EXPECT_FALSE(keep(":1.3", "Large", large));
     EXPECT_THAT(taken(":1.1"), ElementsAre("Large"));
-    EXPECT_TRUE(keep(":2.1", "Large", limits::bytes - (1U << 20U)));
+    EXPECT_TRUE(keep(":1.2", "Large", large));
+}
+
+TEST_F(DBusNewcomers, HaveRoomForTheFirstCallOfEach) {
+    const auto client = [](int number) { return ":1." + std::to_string(number); };
+    constexpr std::size_t size = limits::bytes_of_a_large_call - 2048;
+    int number = 0;
+    for (; number < 253; ++number) EXPECT_TRUE(keep(client(number), "Small", size)) << number;
+    for (int i = 0; i < 50; ++i) {
+        while (keep(client(i), "Short")) continue;
+    }
+    EXPECT_FALSE(keep(client(50), "Short")) << "there is no room";
+    EXPECT_TRUE(keep(client(number), "Short"));
+    EXPECT_FALSE(keep(client(number), "Short")) << "which is its second one";
+    EXPECT_FALSE(keep(client(number + 1), "Long", limits::bytes_of_a_first_call));
+    for (int i = 60; i < 62; ++i) EXPECT_THAT(taken(client(i)), ElementsAre("Small"));
+    EXPECT_TRUE(keep(client(number + 1), "Small", size)) << "there is room again";
 }
 
 }  // namespace

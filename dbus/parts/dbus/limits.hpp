@@ -28,10 +28,12 @@ inline constexpr double bytes_at_once = 1024.0 * 1024;
 inline constexpr std::chrono::milliseconds refused_after{20};
 inline constexpr std::size_t late_refusals = 1024;
 inline constexpr std::chrono::milliseconds between_late_refusals{1};
-// Calls of clients of whom the bus has not said yet whose they are, and the memory that their
-// arguments take: enough for the largest one.
+// Calls of clients of whom the bus has not said yet whose they are, and the memory that they take,
+// without the one large one among them. There is always room for the first one of each client, if
+// it is short: a bus has no more than some thousand clients.
 inline constexpr std::size_t calls_of_a_newcomer = 16;
-inline constexpr std::size_t bytes_of_newcomers = 25UL << 20U;
+inline constexpr std::size_t bytes_of_newcomers = 16UL << 20U;
+inline constexpr std::size_t bytes_of_a_first_call = 4096;
 
 // The arguments of one call.
 inline constexpr std::size_t rows = 65'536;      // elements of all its arrays

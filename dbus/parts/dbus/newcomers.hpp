@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,11 +20,13 @@ class Newcomers {
     };
     using Call = std::unique_ptr<sd_bus_message, Unref>;
 
-    /// Whether calls of this client wait.
-    [[nodiscard]] bool wait(const std::string& client) const { return calls_.contains(client); }
-    /// `bytes`: of memory that its arguments take. False, and the call does not wait, if there are
-    /// too many of this client's, or of all.
-    [[nodiscard]] bool keep(sd_bus_message* call, const std::string& client, std::size_t bytes);
+    /// False if it is expected already that the bus says who this client is: until take().
+    [[nodiscard]] bool expect(const std::string& client) {
+        return calls_.try_emplace(client).second;
+    }
+    /// A call of a client that is expected. False, and it does not wait, if there are too many of
+    /// this client's, or of all, or if it is large and another large one waits.
+    [[nodiscard]] bool keep(sd_bus_message* call, const std::string& client);
     /// Those of a client, in their order. They wait no more.
     std::vector<Call> take(const std::string& client);
 
@@ -33,7 +36,8 @@ class Newcomers {
         std::size_t bytes = 0;
     };
     std::unordered_map<std::string, Calls> calls_;  ///< by unique name
-    std::size_t bytes_ = 0;                         ///< of all
+    std::size_t bytes_ = 0;                         ///< of all but the large one
+    std::optional<std::string> large_;              ///< the client of the large one
 };
 
 }  // namespace porthole::dbus
