@@ -75,15 +75,15 @@ std::string p50_p99(const Samples& seconds) {
 std::string times(double ratio) { return fmt::format("{:.{}f}", ratio, ratio < 10 ? 2 : 0); }
 
 std::string verdict_at_most(double measured, double goal, std::optional<double> floor) {
-    if (measured <= goal) return std::string(met);
     const bool at_floor = floor && *floor > goal && measured <= near_its_floor * *floor;
-    return std::string(at_floor ? below_its_floor : not_met);
+    if (at_floor) return std::string(below_its_floor);
+    return std::string(measured <= goal ? met : not_met);
 }
 
 std::string verdict_at_least(double measured, double goal, std::optional<double> floor) {
-    if (measured >= goal) return std::string(met);
     const bool at_floor = floor && *floor < goal && measured >= *floor / near_its_floor;
-    return std::string(at_floor ? below_its_floor : not_met);
+    if (at_floor) return std::string(below_its_floor);
+    return std::string(measured >= goal ? met : not_met);
 }
 
 bool is_missed(const Line& line) { return line.verdict.find(not_met) != std::string::npos; }

@@ -70,9 +70,9 @@ std::string with_quartiles(const Samples& seconds);
 std::string p50_p99(const Samples& seconds);
 std::string times(double ratio);
 
-/// "met", "not met", or "below its floor" where what it consists of takes longer than the goal, and
-/// it takes hardly longer than that; `floor`: the upper end of its spread, as a goal within it
-/// cannot be told from it.
+/// "met", "not met", or "below its floor" where the goal is less than what it consists of takes,
+/// and it takes hardly longer than that. `floor`: the upper end of its spread. A goal within that
+/// cannot be told from the floor, on whichever side of the goal this run came out.
 std::string verdict_at_most(double measured, double goal, std::optional<double> floor = {});
 std::string verdict_at_least(double measured, double goal, std::optional<double> floor = {});
 
