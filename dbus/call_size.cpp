@@ -166,17 +166,18 @@ std::optional<std::size_t> size_if_small(sd_bus_message* call) {
     try {
         Walk walk(call, {values, values, bytes, bytes});
         walk.all();
-        checked(sd_bus_message_rewind(call, 1));
         // Containers may be empty, and a path is as long as somebody likes.
         const auto* path = sd_bus_message_get_path(call);
         const auto size = walk.bytes() + walk.values() * sizeof(std::uint64_t) +
                           (path != nullptr ? std::strlen(path) : 0);
-        return size <= bytes ? std::optional(size) : std::nullopt;
+        checked(sd_bus_message_rewind(call, 1));
+        if (size <= bytes) return size;
     } catch (const Refused&) {
-        return std::nullopt;
+        sd_bus_message_rewind(call, 1);
     } catch (const InvalidArgument&) {
-        return std::nullopt;
+        sd_bus_message_rewind(call, 1);
     }
+    return std::nullopt;
 }
 
 }  // namespace porthole::dbus

@@ -128,6 +128,8 @@ TEST_F(DBusCallSize, IsKnownOfASmallCallOnly) {
     end();
     ASSERT_GE(sd_bus_message_seal(message_.get(), 1, 0), 0);
     EXPECT_EQ(size_if_small(message_.get()), std::nullopt) << "empty arrays";
+    EXPECT_GT(sd_bus_message_enter_container(message_.get(), 'a', "as"), 0)
+        << "it can be read from its beginning";
 
     message_ = bus_.call("Any");
     const std::vector<std::uint8_t> bytes(limits::bytes_of_a_large_call);
